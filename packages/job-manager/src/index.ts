@@ -1,0 +1,2 @@
+/** @muster/job-manager: the record. Useful alone. */
+export type * from './types.js'
