@@ -1,0 +1,91 @@
+/**
+ * Who may import whom. The directions are the architecture: a package sees only what stands below it, and only its index.
+ * tests/workshop/import-rules.test.ts plants a violation of each kind and proves that this file catches it.
+ */
+const BELOW = {
+  core: [],
+  orchestrator: ['core'],
+  'job-manager': ['core'],
+  workers: ['core'],
+  cluster: ['core', 'orchestrator', 'job-manager'],
+  sdk: ['core', 'orchestrator', 'job-manager', 'workers', 'cluster'],
+  cli: ['core', 'sdk'],
+  testing: ['core', 'orchestrator', 'job-manager', 'workers', 'cluster'],
+}
+
+const directions = Object.entries(BELOW).map(([name, below]) => ({
+  name: `direction-${name}`,
+  comment: `${name} may import ${below.length === 0 ? 'no other package' : below.join(', ')}`,
+  severity: 'error',
+  from: { path: `^packages/${name}/src/` },
+  to: { path: '^packages/', pathNot: `^packages/(${[name, ...below].join('|')})/` },
+}))
+
+const between = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to })
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    ...directions,
+    between('no-cycle', 'what imports itself cannot be read in any order', {}, { circular: true }),
+    between(
+      'no-deep-import',
+      'another package is its index, nothing else',
+      { path: '^packages/([^/]+)/' },
+      { path: '^packages/', pathNot: ['^packages/$1/', '^packages/[^/]+/src/index\\.ts$'] },
+    ),
+    between(
+      'no-deep-import-from-outside',
+      'examples, benches and tests use packages as users do',
+      { path: '^(examples|bench|tests)/' },
+      { path: '^packages/', pathNot: '^packages/[^/]+/src/index\\.ts$' },
+    ),
+    between(
+      'only-tests-import-testing',
+      'the suites are no part of the product',
+      { path: '^packages/(?!testing/)[^/]+/src/' },
+      { path: '^packages/testing/' },
+    ),
+    between('not-resolvable', 'a deep import by name, or a missing dependency', {}, { couldNotResolve: true }),
+    between(
+      'no-undeclared',
+      'what a package imports stands in its package.json',
+      { path: '^packages/[^/]+/src/' },
+      { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev'] },
+    ),
+    between(
+      'cluster-scheduler-is-pure',
+      'the scheduler knows neither machines nor launch',
+      { path: '^packages/cluster/src/scheduler/' },
+      { path: '^packages/cluster/src/(machines|launch)/' },
+    ),
+    between(
+      'cluster-machines-know-nothing',
+      'machines know neither launch nor scheduler nor the leader',
+      { path: '^packages/cluster/src/machines/' },
+      { path: '^packages/cluster/src/', pathNot: '^packages/cluster/src/machines/' },
+    ),
+    between(
+      'cluster-launch-uses-transports',
+      'of all machines, launch uses transports only',
+      { path: '^packages/cluster/src/launch/' },
+      { path: '^packages/cluster/src/', pathNot: '^packages/cluster/src/(launch/|machines/transport\\.ts$)' },
+    ),
+    between(
+      'backends-are-siblings',
+      'a backend imports the seam and core, never the facade or a sibling',
+      { path: '^packages/orchestrator/src/backends/([^/]+?)(/|\\.ts$)' },
+      {
+        path: '^packages/orchestrator/src/',
+        pathNot: ['^packages/orchestrator/src/backend\\.ts$', '^packages/orchestrator/src/backends/$1(/|\\.ts$)'],
+      },
+    ),
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.check.json' },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: ['node_modules', '/dist/'] },
+    exclude: { path: '/dist/' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'node', 'default'] },
+  },
+}

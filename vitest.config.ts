@@ -1,0 +1,36 @@
+/**
+ * The test projects. Unit tests run on the sources and start nothing; all others run on the build, as a user would.
+ * Whatever they write lies below one temporary home that is made here and removed after the run (tests/setup/home.ts).
+ */
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const sources = {
+  find: /^@muster\/([a-z-]+)$/,
+  replacement: fileURLToPath(new URL('packages/$1/src/index.ts', import.meta.url)),
+}
+const built = { server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } } }
+const patient = { testTimeout: 60_000, hookTimeout: 60_000 }
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    globalSetup: ['tests/setup/home.ts'],
+    projects: [
+      {
+        extends: true,
+        resolve: { alias: [sources] },
+        test: { name: 'unit', include: ['packages/*/test/unit/**/*.test.ts', 'bench/test/**/*.test.ts'] },
+      },
+      {
+        extends: true,
+        test: { name: 'integration', include: ['packages/*/test/integration/**/*.test.ts'], ...built, ...patient },
+      },
+      { extends: true, test: { name: 'examples', include: ['tests/examples/**/*.test.ts'], ...built, ...patient } },
+      {
+        extends: true,
+        test: { name: 'workshop', include: ['tests/workshop/**/*.test.ts'], ...patient, testTimeout: 180_000 },
+      },
+    ],
+  },
+})
