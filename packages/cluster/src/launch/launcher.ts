@@ -15,6 +15,8 @@ export interface AttemptKey {
 export interface StartRequest {
   readonly key: AttemptKey
   readonly recordId: string
+  /** The leader's epoch: refused with SCHEDULER_SUPERSEDED when the machine has seen a higher one of this record (see `list`). */
+  readonly epoch: number
   readonly plan: LaunchPlan
   readonly secrets: Readonly<Record<string, string>>
   readonly gpus: readonly string[]
@@ -62,6 +64,8 @@ export type StartOutcome =
   | { readonly started: true }
   /** The claim was taken by a stop before anything started: nothing will run. */
   | { readonly started: false; readonly reason: 'stopped' }
+  /** Another record's attempt on this machine holds one of these GPUs; the claim is closed as by a stop. */
+  | { readonly started: false; readonly reason: 'gpu-taken'; readonly gpus: readonly string[] }
 
 /** One attempt as its machine sees it. */
 export type Observation =
@@ -146,13 +150,24 @@ export interface Launcher {
     signal?: AbortSignal,
   ): Promise<StopOutcome>
   logs(key: AttemptKey, options: { offset: number; maxBytes: number }, signal?: AbortSignal): Promise<LogChunk>
-  /** Every attempt directory of this record on the machine, tokens included; what cannot be read is reported, never deleted. */
-  list(recordId: string, signal?: AbortSignal): Promise<readonly { readonly key: AttemptKey; readonly ok: boolean }[]>
-  /** Brings the log (`log`), the result (`result`) and the artifacts (`artifacts/…`) below `directory`, which must exist. */
+  /**
+   * Every attempt directory of this record on the machine, tokens included; what cannot be read is reported, never deleted.
+   * With `epoch` (a new leader adopting) the machine first remembers it, so that a start by an older leader, however late it
+   * arrives, is refused: only therefore may `remove` leave nothing behind.
+   */
+  list(
+    recordId: string,
+    epoch?: number,
+    signal?: AbortSignal,
+  ): Promise<readonly { readonly key: AttemptKey; readonly ok: boolean }[]>
+  /**
+   * Brings the log (`log`), the result (`result`) and the artifacts (`artifacts/…`) below `directory`, which must exist. Which
+   * artifacts is what the plan of the attempt said: the start wrote its globs beside the plan on the machine.
+   */
   fetch(
     key: AttemptKey,
     directory: string,
-    options: { artifacts: readonly string[]; maxBytes: number; maxFiles: number },
+    options: { maxBytes: number; maxFiles: number },
     signal?: AbortSignal,
   ): Promise<FetchReport>
   /** Removes all of these attempts' directories; what still runs is left alone and throws. */
