@@ -72,13 +72,16 @@ module.exports = {
       { path: '^packages/cluster/src/', pathNot: '^packages/cluster/src/(launch/|machines/transport\\.ts$)' },
     ),
     between(
-      'backends-are-siblings',
-      'a backend imports the seam and core, never the facade or a sibling',
-      { path: '^packages/orchestrator/src/backends/([^/]+?)(/|\\.ts$)' },
-      {
-        path: '^packages/orchestrator/src/',
-        pathNot: ['^packages/orchestrator/src/backend\\.ts$', '^packages/orchestrator/src/backends/$1(/|\\.ts$)'],
-      },
+      'backends-know-no-facade',
+      'a backend imports the seam and core, never what stands on it',
+      { path: '^packages/orchestrator/src/backends/' },
+      { path: '^packages/orchestrator/src/(orchestrator|index)\\.ts$' },
+    ),
+    between(
+      'backends-know-no-sibling',
+      'files of one backend begin with its name',
+      { path: '^packages/orchestrator/src/backends/([a-z]+)' },
+      { path: '^packages/orchestrator/src/backends/', pathNot: '^packages/orchestrator/src/backends/$1[./-]' },
     ),
   ],
   options: {

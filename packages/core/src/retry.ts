@@ -27,7 +27,7 @@ export const DEFAULT_RETRY: RetryRule = { max: 0, on: RETRYABLE_REASONS }
 export const LAUNCH_FAILURES_MAX = 3
 
 const UNCOUNTED: readonly AttemptReason[] = ['machine-lost', 'preempted', 'released']
-const NEVER: readonly AttemptReason[] = ['policy', 'cancelled']
+const NEVER: readonly AttemptReason[] = ['policy', 'cancelled', 'released']
 
 /** Whether an end for this reason raises `failures`. */
 export function countsAsFailure(reason: AttemptReason): boolean {

@@ -1,0 +1,38 @@
+/** Steps: named pieces of a check, each reported in one line with its time, and at length only where it failed. */
+import { tally } from './tally.js'
+import type { Ended } from './run.js'
+
+/** One step. `counted` says that it counts its own tests, as a run of vitest does. */
+export interface Step {
+  readonly name: string
+  readonly counted?: boolean
+  run(): Promise<Ended>
+}
+
+/** Runs the steps in order, `lanes` at a time, and says whether all of them passed. */
+export async function runSteps(steps: readonly Step[], lanes: number): Promise<boolean> {
+  const waiting = [...steps]
+  let allOk = true
+  const lane = async (): Promise<void> => {
+    for (let step = waiting.shift(); step; step = waiting.shift()) allOk = (await runStep(step)) && allOk
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
+  return allOk
+}
+
+async function runStep(step: Step): Promise<boolean> {
+  const before = tally.read().failed
+  const { ok, output, ms } = await step.run()
+  console.log(`${ok ? 'ok  ' : 'FAIL'}  ${step.name.padEnd(34)} ${(ms / 1000).toFixed(1).padStart(6)} s`)
+  if (!ok && output !== '') console.log(excerpt(output).replace(/^/gm, '      '))
+  // A run of vitest that died before it could count is a failure all the same.
+  if (!step.counted || (!ok && tally.read().failed === before)) tally.add(ok ? { passed: 1 } : { failed: 1 })
+  return ok
+}
+
+/** Of a long output the beginning: the first errors explain the others. */
+function excerpt(output: string): string {
+  const lines = output.split('\n')
+  const left = lines.length - 200
+  return left > 0 ? `${lines.slice(0, 200).join('\n')}\n… and ${left} more lines` : output
+}
