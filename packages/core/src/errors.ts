@@ -34,6 +34,10 @@ export const ERRORS = {
     'Read the job again; somebody else was first.',
   ),
   ILLEGAL_TRANSITION: row('The state table has no such transition.', 'docs/job-states.md shows what is possible.'),
+  UNPLACEABLE: row(
+    'No configured machine could ever run the job.',
+    'Ask for less, or configure a machine that has it.',
+  ),
   KEY_CONFLICT: row('Another request already uses this key.', 'Use another key, or submit exactly the same request.'),
   MANAGED_BY_CLUSTER: row('The job belongs to a cluster, which alone reports its status.', 'Use cancel or restart.'),
   NAME_CONFLICT: row('The name already belongs to another job.', 'Register under another name.'),
@@ -83,6 +87,10 @@ export const ERRORS = {
   NOBODY_SCHEDULES: row('Nobody schedules this record, so the job waits.', 'Start a controller with: muster up', true),
   // queues
   QUEUE_FULL: row('The queue is at its length limit.', 'Publish again when consumers have caught up.', true),
+  PUBLISH_INCOMPLETE: row(
+    'Some messages of a batch were not accepted; the others are in.',
+    'details.failures names them by index; publish those again.',
+  ),
   MESSAGE_TOO_LARGE: row('The message is larger than the limit.', 'Send a reference to the data instead.'),
   LEASE_LOST: row('The delivery is no longer held: its lease ran out.', 'Another consumer has it; extend earlier.'),
   ALREADY_SETTLED: row('The delivery was settled before.', 'Settle each delivery once.'),

@@ -1,0 +1,214 @@
+/**
+ * The cluster: what people submit to. It ties the leader (placement, launch, observation), the machines and the record together;
+ * each knows nothing of the others' insides. Whoever opened store and orchestrator closes them; close() here gives back the lease
+ * and the machines, and leaves every job running.
+ */
+import { hostname, userInfo } from 'node:os'
+import {
+  closeOnce,
+  isLive,
+  MusterError,
+  type Clock,
+  type Closable,
+  type Ids,
+  type JobDefinitionInput,
+  type Logger,
+  type SubmitOptions,
+  type Worker,
+} from '@muster/core'
+import type { JobRecord, JobStore, MachineRecord } from '@muster/job-manager'
+import type { Orchestrator } from '@muster/orchestrator'
+import { JobHandle } from './handle/handle.js'
+import type { HandleDeps } from './handle/deps.js'
+import type { Tuning } from './leader/desk.js'
+import { Leader } from './leader/leader.js'
+import { whyUnresolved } from './leader/secrets.js'
+import { MachineRegistry, type MachineConfig } from './machines/registry.js'
+import { explainJob, type Explanation } from './scheduler/explain.js'
+import { actorOf, submitJob, type SubmitContext } from './submit.js'
+import { WakeUps } from './wakeups.js'
+
+/** What a cluster is opened with. */
+export interface ClusterOptions {
+  readonly store: JobStore
+  readonly orchestrator: Orchestrator
+  readonly machines: readonly MachineConfig[]
+  /** Where collected logs, artifacts and large results go; made 0700 when needed. */
+  readonly filesDirectory: string
+  /** `lead`: stands for the lease and schedules. `care`: a caretaker while somebody waits. `off`: neither. Default `lead`. */
+  readonly mode?: 'lead' | 'care' | 'off'
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly logger: Logger
+  readonly tuning?: Partial<Tuning>
+}
+
+/** See the file's head. */
+export class Cluster implements Closable {
+  readonly #options: ClusterOptions
+  readonly #workers = new Map<string, Worker>()
+  readonly #registry: MachineRegistry
+  readonly #wakeUps: WakeUps
+  readonly #host = hostname()
+  #leader: Leader | undefined
+  #caring = 0
+  #parting: Promise<void> = Promise.resolve()
+
+  /** Use {@link openCluster}. */
+  constructor(options: ClusterOptions) {
+    this.#options = options
+    this.#registry = new MachineRegistry(options.machines, options)
+    this.#wakeUps = new WakeUps(options.orchestrator, options.logger)
+  }
+
+  /** Makes a worker known under a name. Throws INVALID_ARGUMENT when the name is taken. */
+  registerWorker(name: string, worker: Worker): void {
+    if (this.#workers.has(name))
+      throw new MusterError('INVALID_ARGUMENT', `a worker called ${name} is already registered`)
+    this.#workers.set(name, worker)
+    if (this.#options.mode === undefined || this.#options.mode === 'lead') this.#lead()
+    if (this.#leader) this.#hear(`jobs.${name}`)
+    this.#leader?.wake()
+  }
+
+  /**
+   * Records a job durably and has it run. The handle's `created` is false when the key named an existing one.
+   * Throws INVALID_ARGUMENT, UNKNOWN_WORKER, UNKNOWN_MACHINE, UNPLACEABLE, KEY_CONFLICT, what the worker's resolve throws, STORE_*.
+   */
+  async submit(
+    definition: JobDefinitionInput,
+    options: SubmitOptions = {},
+    context: SubmitContext = {},
+  ): Promise<JobHandle> {
+    const { store, ids, logger } = this.#options
+    const deps = { store, ids, logger, workers: this.#workers, configs: this.#registry.configs }
+    const { job, created } = await submitJob(deps, definition, options, context)
+    if (created) this.#announce([job])
+    return new JobHandle(this.#handleDeps(), job.id, created)
+  }
+
+  /** A handle for a job of the record, by id or second name. Throws JOB_NOT_FOUND. */
+  async job(id: string): Promise<JobHandle> {
+    const job = await this.getJobStatus(id)
+    return new JobHandle(this.#handleDeps(), job.id, false)
+  }
+
+  /** The job as recorded. Throws JOB_NOT_FOUND. */
+  async getJobStatus(id: string): Promise<JobRecord> {
+    const job = await this.#options.store.get(id)
+    if (!job)
+      throw new MusterError(
+        'JOB_NOT_FOUND',
+        `the record ${this.#options.store.location} holds no job ${JSON.stringify(id)}`,
+      )
+    return job
+  }
+
+  /** Cancels what waits at once; of what runs, records the wish durably. Of an ended job, changes nothing. Throws JOB_NOT_FOUND. */
+  async cancelJob(id: string, reason = 'asked for'): Promise<JobRecord> {
+    const { job } = await this.#options.store.cancel(id, actorOf(), reason)
+    this.#leader?.wake()
+    return job
+  }
+
+  /** The machines as the leader last recorded them. */
+  machines(): Promise<readonly MachineRecord[]> {
+    return this.#options.store.machines()
+  }
+
+  /** Lifts the quarantine of one GPU, or of all of a machine. Gives the UUIDs freed. Throws UNKNOWN_MACHINE. */
+  async free(machine: string, gpu?: string): Promise<readonly string[]> {
+    const freed = await this.#options.store.freeGpus(machine, gpu, actorOf())
+    this.#leader?.wake()
+    return freed
+  }
+
+  /** Why the job is where it is. Throws JOB_NOT_FOUND. */
+  async explain(id: string): Promise<Explanation> {
+    const { store, clock } = this.#options
+    const job = await this.getJobStatus(id)
+    const [leader, machines, live] = await Promise.all([store.leader(), store.machines(), store.live()])
+    const unresolved = this.#leader?.epoch == null ? undefined : await whyUnresolved(job.spec.secrets)
+    return explainJob({ job, leader, machines, live, workers: [...this.#workers.keys()], unresolved, now: clock.now() })
+  }
+
+  readonly close = closeOnce(async () => {
+    await this.#parting
+    await this.#leader?.close()
+    await this.#wakeUps.settled()
+    await this.#registry.close()
+  });
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #handleDeps(): HandleDeps {
+    const { store, clock, filesDirectory } = this.#options
+    return {
+      store,
+      clock,
+      filesDirectory,
+      host: this.#host,
+      launcher: async (machine) => this.#registry.reach(machine).launcher,
+      care: () => this.#care(),
+      cancel: (id, reason) => this.cancelJob(id, reason),
+      restart: (id, options) => this.#restart(id, options),
+    }
+  }
+
+  async #restart(id: string, options: { readonly reason?: string; readonly force?: boolean } = {}): Promise<JobRecord> {
+    const job = await this.#options.store.restart(id, actorOf(), options)
+    this.#announce([job])
+    return job
+  }
+
+  /** Takes care of the record while somebody waits here, where the mode says so. */
+  #care(): () => void {
+    if (this.#options.mode !== 'care') return () => undefined
+    if (this.#caring++ === 0) this.#lead()
+    let released = false
+    return () => {
+      if (released) return
+      released = true
+      if (--this.#caring > 0) return
+      const leader = this.#leader
+      this.#leader = undefined
+      this.#parting = Promise.all([this.#parting, leader?.close()]).then(() => undefined)
+    }
+  }
+
+  #lead(): void {
+    const { store, filesDirectory, clock, logger, tuning, mode } = this.#options
+    this.#leader ??= new Leader({
+      store,
+      registry: this.#registry,
+      workers: this.#workers,
+      filesDirectory,
+      host: this.#host,
+      holder: `${userInfo().username}@${this.#host}:${process.pid}`,
+      caretaker: mode === 'care',
+      clock,
+      logger,
+      ...(tuning && { tuning }),
+      announce: (ready) => {
+        this.#wakeUps.send(ready)
+      },
+    })
+  }
+
+  #announce(jobs: readonly JobRecord[]): void {
+    const leader = this.#leader
+    for (const { queue } of jobs) if (leader) this.#hear(queue)
+    this.#wakeUps.send(jobs.filter(({ state }) => state === 'queued' || isLive(state)))
+  }
+
+  #hear(queue: string): void {
+    this.#wakeUps.hear(queue, () => this.#leader?.wake())
+  }
+}
+
+/** Opens a cluster over an open record and orchestrator. It leads (unless `mode` says otherwise) once a worker is registered. */
+export function openCluster(options: ClusterOptions): Cluster {
+  return new Cluster(options)
+}

@@ -1,0 +1,154 @@
+/**
+ * A term: one leadership from its election to its end. It adopts machine by machine, then sweeps: what is due becomes ready, wishes
+ * are handed to the keepers, and what waits is placed while anything is free. A caretaker's term does all that but places nothing.
+ */
+import { isMusterError } from '@muster/core'
+import type { WaitingJob } from '@muster/job-manager'
+import type { MachineRegistry } from '../machines/registry.js'
+import { schedule, type Placement } from '../scheduler/schedule.js'
+import type { Snapshot } from '../scheduler/snapshot.js'
+import { Bell } from './bell.js'
+import type { Desk } from './desk.js'
+import { Keeper } from './keeper.js'
+import { whyUnresolved } from './secrets.js'
+
+const PAGE = 256
+const PAGE_MAX = 10_000
+const PROMOTE = 1_000
+
+/** What a term needs beside the desk. */
+export interface TermOptions {
+  readonly registry: MachineRegistry
+  readonly places: boolean
+  /** Sends the wake-ups of jobs that became ready. */
+  announce(ready: readonly { readonly id: string; readonly queue: string }[]): void
+}
+
+/** See the file's head. */
+export class Term {
+  readonly #desk: Desk
+  readonly #options: TermOptions
+  readonly #bell: Bell
+  readonly #keepers = new Map<string, Keeper>()
+
+  constructor(desk: Desk, options: TermOptions, bell: Bell) {
+    this.#desk = desk
+    this.#options = options
+    this.#bell = bell
+  }
+
+  /** Leads until the leadership is over. */
+  async run(): Promise<void> {
+    const { store, over, clock, tuning, tasks } = this.#desk
+    await this.#engageKeepers()
+    const forget = store.onChange(this.#bell.ring)
+    try {
+      while (!over.aborted) {
+        const nextDueAt = await this.#sweep()
+        const due = nextDueAt === null ? tuning.sweepMs : Math.max(10, nextDueAt - clock.now())
+        await this.#bell.heard(clock, Math.min(tuning.sweepMs, due), over)
+      }
+    } finally {
+      forget()
+      await tasks.settled()
+    }
+  }
+
+  async #engageKeepers(): Promise<void> {
+    const { store, tasks } = this.#desk
+    const live = await store.live()
+    for (const name of this.#options.registry.configs.keys()) {
+      const here = live.filter(({ attempt }) => attempt.machine === name)
+      const keeper = new Keeper(this.#desk, this.#options.registry.reach(name), here)
+      this.#keepers.set(name, keeper)
+      tasks.run(() => keeper.run())
+    }
+    const homeless = live.filter(({ attempt }) => !this.#keepers.has(attempt.machine))
+    if (homeless.length > 0)
+      this.#desk.logger.warn(
+        { machines: [...new Set(homeless.map(({ attempt }) => attempt.machine))] },
+        'jobs run on machines that are not configured here; they stay as they are',
+      )
+  }
+
+  /** One bounded step over the record. Gives when the next delayed job is due. */
+  async #sweep(): Promise<number | null> {
+    const { store, epoch, over, logger } = this.#desk
+    try {
+      const { ready, nextDueAt } = await store.promoteDue(epoch, PROMOTE)
+      if (ready.length > 0) this.#options.announce(ready)
+      await this.#carryOutWishes()
+      await this.#refreshQuarantines()
+      if (this.#options.places) await this.#placeWaiting()
+      return ready.length === PROMOTE ? 0 : nextDueAt
+    } catch (error) {
+      if (over.aborted) return null
+      if (isMusterError(error, 'SCHEDULER_SUPERSEDED')) this.#desk.superseded()
+      else logger.error({ err: error }, 'a sweep failed and will be repeated')
+      return null
+    }
+  }
+
+  async #carryOutWishes(): Promise<void> {
+    for (const wish of await this.#desk.store.wishes()) {
+      const taken = [...this.#keepers.values()].some((keeper) => keeper.cancel(wish))
+      if (!taken) this.#desk.logger.debug({ wish }, 'a wish waits for its machine')
+    }
+  }
+
+  async #refreshQuarantines(): Promise<void> {
+    const machines = [...this.#keepers.values()].flatMap(({ machine }) => machine ?? [])
+    if (machines.every(({ quarantined }) => Object.keys(quarantined).length === 0)) return
+    const records = await this.#desk.store.machines()
+    for (const machine of machines) {
+      const record = records.find(({ name }) => name === machine.name)
+      if (record) machine.refresh(record)
+    }
+  }
+
+  /** Reads what waits in pages and places what fits, until nothing is free or nothing new was read. */
+  async #placeWaiting(): Promise<void> {
+    const exclude = new Set<string>()
+    for (let limit = PAGE; this.#anythingFree() && !this.#desk.over.aborted; limit = Math.min(limit * 4, PAGE_MAX)) {
+      const waiting = await this.#desk.store.waiting({ limit, excludeShapes: [...exclude] })
+      const startable = await this.#startable(waiting)
+      const plan = schedule(this.#snapshot(), startable)
+      await Promise.all(plan.placements.map((placement) => this.#place(placement)))
+      const passedOver = [...waiting.filter((job) => !startable.includes(job)), ...plan.refused.map(({ job }) => job)]
+      for (const { shape } of passedOver) exclude.add(shape)
+      if (waiting.length < limit) return
+    }
+  }
+
+  #snapshot(): Snapshot {
+    const machines = [...this.#keepers.values()].map((keeper) => keeper.view)
+    return { machines, workers: [...this.#desk.workers.keys()], leader: this.#desk.actor }
+  }
+
+  #anythingFree(): boolean {
+    return this.#snapshot().machines.some(
+      ({ closed, facts, held }) => closed === null && facts !== null && held.cpus < facts.cpus,
+    )
+  }
+
+  /** Jobs whose secrets can be read here; the others wait, and `explain` says why. */
+  async #startable(waiting: readonly WaitingJob[]): Promise<WaitingJob[]> {
+    if (waiting.every(({ secrets }) => Object.keys(secrets).length === 0)) return [...waiting]
+    const checks = waiting.map(
+      async (job) => Object.keys(job.secrets).length === 0 || (await whyUnresolved(job.secrets)) === undefined,
+    )
+    const readable = await Promise.all(checks)
+    return waiting.filter((_, index) => readable[index])
+  }
+
+  async #place({ job, machine, gpus }: Placement): Promise<void> {
+    const { store, epoch, actor, logger } = this.#desk
+    try {
+      this.#keepers.get(machine)?.take(await store.place(epoch, job.id, { machine, gpus, actor }))
+    } catch (error) {
+      // Cancelled, or ended by its third placement without a start: the record says so, nothing to place.
+      if (!isMusterError(error, 'JOB_STATE_CONFLICT')) throw error
+      logger.debug({ jobId: job.id }, 'a job was no longer queued when it was to be placed')
+    }
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * The configured machines and the way to each: transport and launcher are opened on first use and shared by the leader and by
+ * everybody in this process who reads a log. Whoever made the registry closes it.
+ */
+import { closeOnce, MusterError, type Clock, type Closable, type Logger } from '@muster/core'
+import type { Launcher, LauncherHints } from '../launch/launcher.js'
+import { shellLauncher } from '../launch/shell-launcher.js'
+import { localTransport } from './local.js'
+import type { Transport } from './transport.js'
+
+/** A machine as configured. What is not given is probed. */
+export interface MachineConfig {
+  readonly name: string
+  readonly transport: 'local'
+  readonly labels?: Readonly<Record<string, string>>
+  /** Slots; the machine's CPU count by default. */
+  readonly cpus?: number
+  readonly memoryBytes?: number
+  /** UUIDs that may be used; `auto` (default): all that the driver shows. */
+  readonly gpus?: 'auto' | readonly string[]
+  /** Where attempts live on the machine; `~/.local/state/muster/machine` by default. */
+  readonly stateDir?: string
+}
+
+/** A reached machine. */
+export interface ReachedMachine {
+  readonly config: MachineConfig
+  readonly transport: Transport
+  readonly launcher: Launcher & LauncherHints
+}
+
+/** The machines by name. */
+export class MachineRegistry implements Closable {
+  readonly configs: ReadonlyMap<string, MachineConfig>
+  readonly #reached = new Map<string, ReachedMachine>()
+  readonly #tools: { clock: Clock; logger: Logger }
+
+  constructor(configs: readonly MachineConfig[], tools: { clock: Clock; logger: Logger }) {
+    this.configs = new Map(configs.map((config) => [config.name, config]))
+    this.#tools = tools
+    if (this.configs.size < configs.length)
+      throw new MusterError('CONFIG_INVALID', 'machines: two machines have the same name')
+  }
+
+  /** The way to a machine. Throws UNKNOWN_MACHINE. Does no I/O: a machine that is down shows at the first use. */
+  reach(name: string): ReachedMachine {
+    const config = this.configs.get(name)
+    if (!config) {
+      const known = [...this.configs.keys()].join(', ')
+      throw new MusterError('UNKNOWN_MACHINE', `no machine is called ${name}; configured: ${known}`, {
+        details: { machine: name },
+      })
+    }
+    const known = this.#reached.get(name)
+    if (known) return known
+    const transport = localTransport({ ...this.#tools })
+    const launcher = shellLauncher(transport, {
+      ...this.#tools,
+      ...(config.stateDir !== undefined && { stateDir: config.stateDir }),
+    })
+    const reached = { config, transport, launcher }
+    this.#reached.set(name, reached)
+    return reached
+  }
+
+  readonly close = closeOnce(async () => {
+    await Promise.all([...this.#reached.values()].map(({ transport }) => transport.close()))
+  });
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

@@ -1,0 +1,124 @@
+/** explain: why a job is where it is, in words, from the record alone, so that any process can answer. */
+import { z } from 'zod'
+import { isTerminal, type JobState } from '@muster/core'
+import type { JobRecord, LeaderInfo, LiveAttempt, MachineRecord, WaitingJob } from '@muster/job-manager'
+import { refusals, type Refusal } from './schedule.js'
+import { machineFactsSchema, totalHeld, type MachineFacts, type MachineView } from './snapshot.js'
+
+/** Why a job is where it is. */
+export interface Explanation {
+  readonly jobId: string
+  readonly state: JobState
+  readonly sentence: string
+  /** Per machine, what stands against it; `machine: null` concerns the cluster. */
+  readonly reasons: readonly Refusal[]
+  readonly leader: string | null
+}
+
+/** Everything an explanation is made from. */
+export interface ExplainInput {
+  readonly job: JobRecord
+  readonly leader: LeaderInfo | undefined
+  readonly machines: readonly MachineRecord[]
+  readonly live: readonly LiveAttempt[]
+  readonly workers: readonly string[]
+  /** Secrets that cannot be read where this runs, when this process leads. */
+  readonly unresolved?: string | undefined
+  readonly now: number
+}
+
+/** Explains a job. */
+export function explainJob(input: ExplainInput): Explanation {
+  const { job, leader } = input
+  const base = { jobId: job.id, state: job.state, leader: leader?.holder ?? null }
+  if (isTerminal(job.state)) return { ...base, sentence: ended(job), reasons: [] }
+  if (job.external) return { ...base, sentence: 'registered from outside: no leader of ours runs it', reasons: [] }
+  if (job.state !== 'queued') return { ...base, sentence: moving(job, input.now), reasons: [] }
+  if (leader === undefined || leader.caretaker)
+    return {
+      ...base,
+      sentence: 'waits: nobody schedules this record',
+      reasons: [{ machine: null, reason: 'start a controller with: muster up' }],
+    }
+  if (input.unresolved !== undefined)
+    return { ...base, sentence: `waits: ${input.unresolved}`, reasons: [{ machine: null, reason: input.unresolved }] }
+  const machines = input.machines.map((machine) => viewOf(machine, input.live))
+  const reasons = refusals(asWaiting(job), { machines, workers: input.workers, leader: leader.holder })
+  const fits = machines.some((machine) => !reasons.some((r) => r.machine === null || r.machine === machine.name))
+  return { ...base, sentence: fits ? 'about to be placed' : `waits: ${summary(reasons)}`, reasons }
+}
+
+/** A machine as the record knows it, as the scheduler sees it. */
+export function viewOf(machine: MachineRecord, live: readonly LiveAttempt[]): MachineView {
+  const here = live.filter(
+    ({ attempt }) => attempt.machine === machine.name && (attempt.endedAt === null || attempt.notConfirmedGone),
+  )
+  const held = totalHeld(
+    here.map(({ job, attempt }) => ({ ...job.spec.resources, gpus: job.conditions.stuck ? [] : attempt.gpus })),
+  )
+  const quarantined = Object.fromEntries(
+    Object.entries(machine.quarantined).map(([uuid, entry]) => [uuid, entry.reason]),
+  )
+  return {
+    name: machine.name,
+    closed: machine.state === 'ready' ? null : (machine.reason ?? machine.state),
+    facts: factsOf(machine),
+    held,
+    quarantined,
+  }
+}
+
+/** The facts that the leader recorded with a machine's probe, or null where it was never probed. */
+export function factsOf(machine: MachineRecord): MachineFacts | null {
+  const parsed = z.object({ facts: machineFactsSchema }).safeParse(machine.probe)
+  return parsed.success ? parsed.data.facts : null
+}
+
+/** A queued job as the scheduler reads it. */
+export function asWaiting(job: JobRecord): WaitingJob {
+  const { spec } = job
+  return {
+    id: job.id,
+    worker: spec.worker,
+    queue: job.queue,
+    priority: job.priority,
+    createdAt: job.createdAt,
+    resources: spec.resources,
+    ...(spec.machine !== undefined && { machine: spec.machine }),
+    machineLabels: spec.machineLabels,
+    secrets: spec.secrets,
+    attempt: job.attempt,
+  }
+}
+
+function ended(job: JobRecord): string {
+  if (job.state === 'completed') return `completed on ${job.machine ?? 'no machine'} in attempt ${job.attempt}`
+  return `${job.state}${job.reason === null ? '' : `: ${job.reason}`}`
+}
+
+function moving(job: JobRecord, now: number): string {
+  const { conditions } = job
+  if (job.state === 'pending')
+    return job.runAt !== null && job.runAt > now
+      ? `waits ${Math.ceil((job.runAt - now) / 1_000)} s before the next attempt${job.reason === null ? '' : ` (the last ended: ${job.reason})`}`
+      : 'becomes ready with the next sweep'
+  const doing =
+    job.state === 'scheduled'
+      ? `being started on ${job.machine ?? '?'}`
+      : `runs on ${job.machine ?? '?'}, attempt ${job.attempt}`
+  const facts = [
+    conditions.cancelRequested ? `cancelling since ${new Date(conditions.cancelRequested.at).toISOString()}` : '',
+    conditions.unconfirmedSince === undefined
+      ? ''
+      : `${job.machine ?? 'its machine'} not reachable since ${new Date(conditions.unconfirmedSince).toISOString()}`,
+    conditions.stuck ? `stuck: pids ${conditions.stuck.pids.join(' ')} survive KILL` : '',
+  ]
+  return [doing, ...facts].filter((text) => text !== '').join('; ')
+}
+
+function summary(reasons: readonly Refusal[]): string {
+  const [first, ...more] = reasons
+  if (first === undefined) return 'no machine fits'
+  const text = first.machine === null ? first.reason : `${first.machine} ${first.reason}`
+  return more.length === 0 ? text : `${text} (and ${more.length} more)`
+}

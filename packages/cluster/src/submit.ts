@@ -1,0 +1,97 @@
+/**
+ * Submit: validate, refuse what could never run, pin what may change (the worker's resolve), then one durable write. Nothing is
+ * recorded before all of that has succeeded, and submit resolves only after the record is synced (P1).
+ */
+import { hostname, userInfo } from 'node:os'
+import {
+  jobSpec,
+  MusterError,
+  type Ids,
+  type JobDefinitionInput,
+  type JobSpec,
+  type Logger,
+  type SubmitOptions,
+  type Worker,
+} from '@muster/core'
+import type { JobRecord, JobStore } from '@muster/job-manager'
+import type { MachineConfig } from './machines/registry.js'
+import { factsOf } from './scheduler/explain.js'
+import { neverFits } from './scheduler/filters.js'
+
+/** What accompanies a submit. */
+export interface SubmitContext {
+  /** Aborts the submit; rejects with the signal's reason, and nothing is recorded unless it was already. */
+  readonly signal?: AbortSignal
+  /** What is going on, one line at a time (a repository being fetched, say). */
+  readonly progress?: (text: string) => void
+}
+
+/** What a submit works with. */
+export interface SubmitDeps {
+  readonly store: JobStore
+  readonly workers: ReadonlyMap<string, Worker>
+  readonly configs: ReadonlyMap<string, MachineConfig>
+  readonly ids: Ids
+  readonly logger: Logger
+}
+
+/** Records the job, or finds the one that the key names. */
+export async function submitJob(
+  deps: SubmitDeps,
+  definition: JobDefinitionInput,
+  options: SubmitOptions,
+  context: SubmitContext,
+): Promise<{ readonly job: JobRecord; readonly created: boolean }> {
+  const spec = jobSpec(definition, options)
+  const worker = knownWorker(deps, spec)
+  const existing = spec.key === undefined ? undefined : await deps.store.findByKey(spec)
+  if (existing) return { job: existing, created: false }
+  await refuseImpossible(deps, spec)
+  const payload = await worker.resolve(spec.input, {
+    signal: context.signal ?? new AbortController().signal,
+    logger: deps.logger,
+    progress: context.progress ?? (() => undefined),
+  })
+  context.signal?.throwIfAborted()
+  const owner = spec.owner ?? userInfo().username
+  return deps.store.insert({ id: deps.ids.next(), spec, owner, payload, actor: actorOf(owner) })
+}
+
+/** How this process's user is named in events. */
+export function actorOf(user = userInfo().username): string {
+  return `user:${user}@${hostname()}`
+}
+
+function knownWorker(deps: SubmitDeps, spec: JobSpec): Worker {
+  const worker = deps.workers.get(spec.worker)
+  if (worker) return worker
+  const known = [...deps.workers.keys()].join(', ')
+  throw new MusterError('UNKNOWN_WORKER', `no worker is called ${spec.worker}; registered: ${known}`, {
+    details: { worker: spec.worker },
+  })
+}
+
+/**
+ * Refuses a machine that nobody configured, and a demand that no configured machine could ever meet. Machines that were never
+ * probed are given the benefit of the doubt: the job then waits, and `explain` says why.
+ */
+async function refuseImpossible({ store, configs }: SubmitDeps, spec: JobSpec): Promise<void> {
+  const recorded = new Map((await store.machines()).map((machine) => [machine.name, factsOf(machine)]))
+  const names = [...new Set([...configs.keys(), ...recorded.keys()])]
+  if (spec.machine !== undefined && !names.includes(spec.machine))
+    throw new MusterError('UNKNOWN_MACHINE', `no machine is called ${spec.machine}; configured: ${names.join(', ')}`, {
+      details: { machine: spec.machine },
+    })
+  const demand = {
+    resources: spec.resources,
+    machineLabels: spec.machineLabels,
+    ...(spec.machine !== undefined && { machine: spec.machine }),
+  }
+  const reasons = names.map((name) => {
+    const facts = recorded.get(name)
+    return { machine: name, reason: facts ? neverFits(demand, name, facts) : null }
+  })
+  if (reasons.some(({ reason }) => reason === null)) return
+  const text = reasons.map(({ machine, reason }) => `${machine}: ${reason ?? ''}`).join('; ')
+  throw new MusterError('UNPLACEABLE', `no machine could ever run this job (${text})`, { details: { reasons } })
+}
