@@ -18,3 +18,8 @@ export function withJob<T>(context: JobContext, work: () => T): T {
 export function currentJob(): JobContext | undefined {
   return storage.getStore()
 }
+
+/** Runs `work` outside any job's context: for what is started while handling a job and outlives it. */
+export function withoutJob<T>(work: () => T): T {
+  return storage.exit(work)
+}

@@ -148,6 +148,10 @@ export const ERRORS = {
   REPO_FOREIGN_OWNER: row('The repository belongs to another user.', 'Allow it with the line that the message shows.'),
   REPO_UNSAFE: row('The repository URL is refused.', 'Use https, ssh or a local path, without a password in it.'),
   REF_NOT_FOUND: row('The repository has no such ref or commit.', 'List refs with: git ls-remote REPO'),
+  COMMIT_UNAVAILABLE: row(
+    'The commit is not in its mirror any more, and its source does not give it again.',
+    'Put the repository back where it was, or submit again.',
+  ),
   REF_INVALID: row('This cannot be the name of a ref.', 'Use a branch, a tag or a commit hash.'),
 } as const satisfies Record<string, ErrorRow>
 
