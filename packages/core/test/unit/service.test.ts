@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { TaskGroup, closeOnce } from '../../src/service.js'
 
-function gate(): { readonly opened: Promise<void>; open(): void } {
+function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
   let open = (): void => undefined
   const opened = new Promise<void>((resolve) => {
     open = resolve
