@@ -1,0 +1,97 @@
+/**
+ * Brings one commit from its source into the mirror, with the user's own credentials and configuration, and pins it.
+ * A snapshot needs the commit and its tree alone, so that is all that is asked for: a large history costs nothing, and a
+ * partial clone has to be filled for that tree only.
+ */
+import { MusterError, isMusterError, type Clock, type WorkerContext } from '@muster/core'
+import { fillPartialClone, promisorRemote } from './fill.js'
+import { FETCH_FSCK } from './fsck.js'
+import { runGit, type GitCall } from './git.js'
+import { redact } from './git-errors.js'
+import type { Origin } from './input.js'
+import { holds, keepRef, withMirror, type Mirror } from './mirror.js'
+import { repackIfMany } from './tidy.js'
+import type { Turns } from './turns.js'
+
+/** What a fetch needs besides what to fetch. */
+export interface FetchContext extends Pick<WorkerContext, 'signal' | 'progress'> {
+  readonly clock: Clock
+  /** A fetch that says nothing for so long is ended, milliseconds. */
+  readonly silenceMs: number
+  readonly turns: Turns
+}
+
+/** Makes the mirror hold the commit. Throws REF_NOT_FOUND, REPO_NOT_FOUND, REPO_FOREIGN_OWNER, GIT_FAILED. */
+export async function bring(mirror: Mirror, origin: Origin, commit: string, context: FetchContext): Promise<void> {
+  if (await holds(mirror, commit)) return
+  const fetchAndPin = async (): Promise<void> => {
+    // Whoever was before us, here or in another process, may have brought it.
+    if (await holds(mirror, commit)) return
+    context.progress(`bringing commit ${commit.slice(0, 12)} from ${nameOf(origin)}`)
+    await fetchOrFill(mirror, origin, commit, context)
+    if (!(await holds(mirror, commit))) throw shallowSource(origin)
+    await repackIfMany(mirror.directory, plain(context))
+  }
+  await context.turns.take(mirror.directory, () => withMirror(mirror, plain(context), fetchAndPin))
+}
+
+const plain = ({ signal, clock }: FetchContext): { signal: AbortSignal; clock: Clock } => ({ signal, clock })
+
+async function fetchOrFill(mirror: Mirror, origin: Origin, commit: string, context: FetchContext): Promise<void> {
+  try {
+    await fetchCommit(mirror, origin, commit, context)
+  } catch (error) {
+    if (origin.kind !== 'path' || !isMusterError(error) || context.signal.aborted) throw error
+    const remote = await promisorRemote(origin.gitDirectory, plain(context))
+    if (remote === undefined) throw error
+    context.progress(`${nameOf(origin)} is a partial clone: filling it from its remote ${remote}`)
+    const wanted = mirror.history === 'full' ? commit : `${commit}^{tree}`
+    await fillPartialClone(origin.gitDirectory, remote, wanted, callFor(context, 'https:ssh:file'))
+    await fetchCommit(mirror, origin, commit, context)
+  }
+}
+
+async function fetchCommit(mirror: Mirror, origin: Origin, commit: string, context: FetchContext): Promise<void> {
+  const local = origin.kind === 'path'
+  const args = [
+    `--git-dir=${mirror.directory}`,
+    ...['gc.auto=0', 'maintenance.auto=false', 'core.hooksPath=/dev/null', 'protocol.version=2'].flatMap(configured),
+    // Packs, never loose objects: their number is what the repack bounds.
+    ...['fetch.unpackLimit=1', 'fetch.writeCommitGraph=false', 'transfer.bundleURI=false'].flatMap(configured),
+    ...FETCH_FSCK,
+    'fetch',
+    ...['--progress', '--no-tags', '--no-write-fetch-head', '--no-prune', '--recurse-submodules=no'],
+    ...(mirror.history === 'snapshot' ? ['--depth=1', '--update-shallow'] : []),
+    // From our own disk bytes are cheap and searching for deltas is not.
+    ...(local ? ['--upload-pack=git -c pack.window=0 upload-pack'] : []),
+    '--',
+    local ? origin.gitDirectory : origin.url,
+    `+${commit}:${keepRef(commit)}`,
+  ]
+  await runGit(args, callFor(context, local ? 'file' : 'https:ssh'))
+}
+
+function callFor(context: FetchContext, protocols: NonNullable<GitCall['protocols']>): GitCall {
+  const { signal, clock, silenceMs, progress } = context
+  let lastToldAt = clock.monotonic()
+  const onLine = (line: string): void => {
+    if (!/^(remote: )?[A-Z][a-z]+ [a-z]+: +\d+%/.test(line) || clock.monotonic() - lastToldAt < 1_000) return
+    lastToldAt = clock.monotonic()
+    progress(`git: ${redact(line)}`)
+  }
+  return { config: 'user', protocols, signal, clock, silenceMs, onLine }
+}
+
+const configured = (setting: string): string[] => ['-c', setting]
+
+/** The source for people. */
+export function nameOf(origin: Origin): string {
+  return origin.kind === 'url' ? origin.url : origin.path
+}
+
+/** A fetch of whole history from a shallow clone ends well and brings nothing: only the missing ref tells. */
+function shallowSource(origin: Origin): MusterError {
+  return new MusterError('GIT_FAILED', `${nameOf(origin)} is a shallow clone: the history of the commit is not there`, {
+    hint: "Run git fetch --unshallow in it, or ask for history 'snapshot'.",
+  })
+}
