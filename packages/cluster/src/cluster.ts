@@ -135,7 +135,7 @@ export class Cluster implements Closable {
   readonly close = closeOnce(async () => {
     await this.#parting
     await this.#leader?.close()
-    await this.#wakeUps.settled()
+    await this.#wakeUps.close()
     await this.#registry.close()
   });
 

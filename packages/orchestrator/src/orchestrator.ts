@@ -4,6 +4,7 @@
  */
 import { closeOnce, MusterError, parseWith, type Clock, type Closable, type JsonValue, type Logger } from '@muster/core'
 import type {
+  BackendCapabilities,
   CleanRequest,
   OutgoingMessage,
   PublishOutcome,
@@ -55,6 +56,11 @@ export class Orchestrator implements Closable {
 
   constructor(deps: OrchestratorDeps) {
     this.#deps = deps
+  }
+
+  /** What the backend behind it can do. */
+  get capabilities(): BackendCapabilities {
+    return this.#deps.backend.capabilities
   }
 
   /** Resolves when the backend holds the message. Throws INVALID_ARGUMENT, MESSAGE_TOO_LARGE, QUEUE_FULL. */

@@ -14,18 +14,17 @@ export class Bell {
 
   /** Resolves at the next ring, after `ms`, or when aborted: never rejects. Keeps no process alive. */
   async heard(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-    if (!this.#rung && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const cancel = clock.after(ms, resolve)
-        const wake = (): void => {
-          cancel()
-          resolve()
-        }
-        this.#waiter = wake
-        signal.addEventListener('abort', wake, { once: true })
-      })
-      this.#waiter = undefined
-    }
+    if (!this.#rung && !signal.aborted) await this.#wait(clock, ms, signal)
     this.#rung = false
+  }
+
+  async #wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+    const woken = new Promise<void>((resolve) => (this.#waiter = resolve))
+    const cancel = clock.after(ms, this.ring)
+    signal.addEventListener('abort', this.ring, { once: true })
+    await woken
+    signal.removeEventListener('abort', this.ring)
+    cancel()
+    this.#waiter = undefined
   }
 }

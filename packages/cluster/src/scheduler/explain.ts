@@ -88,6 +88,7 @@ export function asWaiting(job: JobRecord): WaitingJob {
     machineLabels: spec.machineLabels,
     secrets: spec.secrets,
     attempt: job.attempt,
+    shape: '',
   }
 }
 
