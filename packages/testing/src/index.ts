@@ -1,1 +1,2 @@
-export {}
+/** @muster/testing: the conformance suites of muster's seams. A third party proves an implementation of its own with them. */
+export { queueBackendSuite, type QueueBackendFactory } from './queue-backend.suite.js'
