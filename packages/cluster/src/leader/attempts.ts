@@ -10,7 +10,7 @@ import type { Bell } from './bell.js'
 import { collect } from './collecting.js'
 import type { Desk } from './desk.js'
 import { end } from './ending.js'
-import { launch } from './launching.js'
+import { giveBack, launch } from './launching.js'
 import type { ManagedMachine } from './machine.js'
 import { noteProgress, noteRunning } from './observing.js'
 import type { Remover } from './remover.js'
@@ -27,7 +27,7 @@ export class Attempts {
   constructor(desk: Desk, bell: Bell, live: readonly LiveAttempt[]) {
     this.#desk = desk
     this.#bell = bell
-    for (const attempt of live) this.take(attempt)
+    for (const attempt of live) this.#take(attempt, true)
   }
 
   /** What they hold of the machine together. */
@@ -40,11 +40,9 @@ export class Attempts {
     return this.#tracked.has(name)
   }
 
-  /** Takes an attempt into hand. */
+  /** Takes an attempt into hand that was just placed. */
   take(live: LiveAttempt): void {
-    const t = track(live)
-    this.#tracked.set(nameOf(t.ref), t)
-    this.#bell.ring()
+    this.#take(live, false)
   }
 
   /** Has a wish carried out. False when the job has no open attempt here. */
@@ -88,6 +86,12 @@ export class Attempts {
       await markUnconfirmed(this.#desk, machine, t)
       await replaceLost(this.#desk, t)
     }
+  }
+
+  #take(live: LiveAttempt, adopted: boolean): void {
+    const t = track(live, adopted)
+    this.#tracked.set(nameOf(t.ref), t)
+    this.#bell.ring()
   }
 
   #open(): Tracked[] {
@@ -139,7 +143,8 @@ export class Attempts {
   }
 
   async #launch(machine: ManagedMachine, remover: Remover, t: Tracked): Promise<void> {
-    const outcome = await launch(this.#desk, machine, t)
+    const unsent = 'the leader ended before it was sent to the machine'
+    const outcome = t.adopted ? await giveBack(this.#desk, machine, t, unsent) : await launch(this.#desk, machine, t)
     if (outcome === 'started') t.phase = 'observe'
     else this.#forget(t, remover)
   }
@@ -208,7 +213,7 @@ export class Attempts {
     const live = await this.#desk.store.live({ jobId: t.ref.jobId })
     this.#tracked.delete(nameOf(t.ref))
     const same = live.find(({ attempt }) => attempt.number === t.ref.attempt)
-    if (same) this.take(same)
+    if (same) this.#take(same, true)
     this.#desk.wake()
   }
 

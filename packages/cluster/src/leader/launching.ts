@@ -36,7 +36,14 @@ export async function launch(
       signal,
     )
     if (outcome.started) return 'started'
-    return await giveBack(desk, machine, t, outcome.reason)
+    if (outcome.reason === 'stopped') return await giveBack(desk, machine, t, 'stopped before it started')
+    machine.avoid(outcome.gpus)
+    return await giveBack(
+      desk,
+      machine,
+      t,
+      `GPUs held by another record on ${machine.name}: ${outcome.gpus.join(', ')}`,
+    )
   } catch (error) {
     // Not the job's fault, or not yet known whether it started: the phase stays, and the keeper tries again.
     if (signal.aborted || isMusterError(error, 'TRANSPORT_LOST') || isMusterError(error, 'SCHEDULER_SUPERSEDED'))
@@ -48,7 +55,8 @@ export async function launch(
   }
 }
 
-async function giveBack(desk: Desk, machine: ManagedMachine, t: Tracked, reason: string): Promise<'released'> {
+/** Closes an attempt that never started, on the machine first, and puts its job back in line. */
+export async function giveBack(desk: Desk, machine: ManagedMachine, t: Tracked, reason: string): Promise<'released'> {
   await machine.launcher.stop(t.key, { graceMs: 0, reason: 'cancelled' }, desk.over)
   await desk.store.release(desk.epoch, t.ref, reason, desk.actor)
   return 'released'

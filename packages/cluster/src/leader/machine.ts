@@ -18,6 +18,7 @@ export class ManagedMachine {
   readonly access: MachineAccess
   readonly #desk: Desk
   readonly #config: MachineConfig
+  readonly #avoided = new Map<string, number>()
   #facts: MachineFacts
   #probe: Probe
   #probedAt: number
@@ -57,9 +58,20 @@ export class ManagedMachine {
     return fatal ? `${fatal.text}: ${fatal.mend}` : null
   }
 
-  /** GPUs in quarantine, by UUID, with the reason. */
+  /** GPUs that may not be handed out now, by UUID, with the reason. */
   get quarantined(): Readonly<Record<string, string>> {
-    return Object.fromEntries(Object.entries(this.#quarantined).map(([uuid, entry]) => [uuid, entry.reason]))
+    const now = this.#desk.clock.monotonic()
+    const avoided = [...this.#avoided]
+      .filter(([, until]) => until > now)
+      .map(([uuid]) => [uuid, 'held by another record'])
+    const quarantined = Object.entries(this.#quarantined).map(([uuid, entry]) => [uuid, entry.reason])
+    return Object.fromEntries([...avoided, ...quarantined])
+  }
+
+  /** Leaves GPUs alone for a while: the machine said that another record's attempt holds them. */
+  avoid(gpus: readonly string[]): void {
+    const until = this.#desk.clock.monotonic() + this.#desk.tuning.gpuProbeMs
+    for (const uuid of gpus) this.#avoided.set(uuid, until)
   }
 
   /** Where an attempt lies on the machine. */

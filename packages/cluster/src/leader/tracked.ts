@@ -29,12 +29,14 @@ export interface Tracked {
   cancel: Wish | null
   /** Set with phase `end`. */
   ending: Ending | null
+  /** Placed by an earlier leader: if it never reached the machine it is given back, so that its placement counts. */
+  readonly adopted: boolean
   /** Aborts the launch under way. */
   launch: AbortController | null
 }
 
 /** Takes an attempt into hand, in the phase that the record shows. */
-export function track(live: LiveAttempt): Tracked {
+export function track(live: LiveAttempt, adopted: boolean): Tracked {
   const { job, attempt, token } = live
   const key = { jobId: job.id, attempt: attempt.number, token }
   return {
@@ -47,6 +49,7 @@ export function track(live: LiveAttempt): Tracked {
     failures: 0,
     cancel: null,
     ending: null,
+    adopted,
     launch: null,
   }
 }
