@@ -21,7 +21,7 @@ const STEPS: readonly Step[] = [
   command('format', tool('prettier', '--check', '--log-level', 'warn', '.')),
   command('public surface', tool('tsx', 'scripts/surface.ts')),
   command('package exports', tool('tsx', 'scripts/exports.ts')),
-  command('import rules', tool('depcruise', 'packages', 'examples', 'bench', 'scripts', 'tests')),
+  command('import rules', tool('depcruise', 'packages/*/{src,test}', 'examples', 'bench', 'scripts', 'tests')),
   command('dead code', tool('knip', '--no-progress', '--no-config-hints')),
   command('generated docs', tool('tsx', 'scripts/docs.ts', '--check')),
 ]

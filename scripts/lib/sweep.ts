@@ -13,8 +13,8 @@ const KEPT_STATE = /^muster\/(jobs\.db(-wal|-shm)?|\.gitignore|files|mirrors|mac
 const TOOLS = /^(tsx-\d+|node-compile-cache|v8-compile-cache.*)$/
 
 /** Says what is left below `root`, one line each; waits a little for processes that are just ending. */
-export async function sweep(root: string, marker: string): Promise<readonly string[]> {
-  const deadline = performance.now() + 5_000
+export async function sweep(root: string, marker: string, patienceMs = 5_000): Promise<readonly string[]> {
+  const deadline = performance.now() + patienceMs
   while (processesOf(root).length > 0 && performance.now() < deadline) await delay(100)
   return [...processesOf(root), ...leftovers(root), ...leaks(root, marker)]
 }
