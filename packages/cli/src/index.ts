@@ -1,1 +1,2 @@
-export {}
+/** @muster/cli: the `muster` command. */
+export { main } from './main.js'

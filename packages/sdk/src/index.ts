@@ -1,1 +1,39 @@
-export {}
+/** @muster/sdk: open muster, say what is to run, hold the job. One import for everything that a user of muster needs. */
+export { open, type OpenOptions } from './open.js'
+export { Muster } from './muster.js'
+export type { MachineInput } from './config/schema.js'
+export {
+  JobError,
+  JobHandle,
+  type Artifact,
+  type Cluster,
+  type Explanation,
+  type JobResult,
+  type LogLine,
+  type LogOptions,
+  type LogPiece,
+  type SubmitContext,
+  type WaitOptions,
+} from '@muster/cluster'
+export {
+  ERRORS,
+  isMusterError,
+  MusterError,
+  type AssignedJob,
+  type AttemptExit,
+  type Conditions,
+  type ErrorCode,
+  type JobDefinitionInput,
+  type JobEventRecord,
+  type JobState,
+  type JsonValue,
+  type LaunchPlan,
+  type Logger,
+  type MachineAccess,
+  type SubmitOptions,
+  type Worker,
+  type WorkerContext,
+} from '@muster/core'
+export type { AttemptRecord, JobFilter, JobManager, JobPage, JobRecord, MachineRecord } from '@muster/job-manager'
+export type { Orchestrator } from '@muster/orchestrator'
+export { command, dirty, git, type CommandInput, type GitInput } from '@muster/workers'

@@ -3,21 +3,17 @@ import { MusterError } from '@muster/core'
 import type { AttemptRecord } from '@muster/job-manager'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { attemptFiles } from '../leader/collecting.js'
 import type { HandleDeps } from './deps.js'
 
 type Place = Pick<HandleDeps, 'filesDirectory' | 'host'>
-
-/** The directory of an attempt's collected files, whether it exists or not. */
-export function attemptDirectory(filesDirectory: string, jobId: string, attempt: number): string {
-  return join(filesDirectory, jobId, String(attempt))
-}
 
 /**
  * The directory of an attempt's collected files. Throws FILE_ELSEWHERE where another host holds them and they are not
  * shared with this one, FILE_MISSING where they should be here and are not.
  */
 export async function collectedDirectory(place: Place, attempt: AttemptRecord): Promise<string> {
-  const directory = attemptDirectory(place.filesDirectory, attempt.jobId, attempt.number)
+  const directory = join(place.filesDirectory, attemptFiles({ jobId: attempt.jobId, attempt: attempt.number }))
   if (await exists(directory)) return directory
   const what = `the files of job ${attempt.jobId}, attempt ${attempt.number}`
   const host = attempt.files?.host
@@ -42,20 +38,6 @@ export async function* readFrom(path: string, offset: number): AsyncGenerator<Bu
   } finally {
     await file.close()
   }
-}
-
-/** The last lines of a collected log, at most `count` and 4 KiB; none where it cannot be read. */
-export async function tail(path: string, count: number): Promise<string[]> {
-  const size = await stat(path).then(
-    (facts) => facts.size,
-    () => 0,
-  )
-  const pieces: Buffer[] = []
-  for await (const piece of readFrom(path, Math.max(0, size - 4_096))) pieces.push(piece)
-  const lines = Buffer.concat(pieces).toString('utf8').trimEnd().split('\n')
-  // A tail that begins inside the file begins inside a line.
-  const whole = size > 4_096 ? lines.slice(1) : lines
-  return whole.filter((line) => line !== '').slice(-count)
 }
 
 async function openIfThere(path: string): Promise<FileHandle | undefined> {

@@ -3,9 +3,12 @@ import { formatDuration, MusterError, type ErrorCode, type JsonValue } from '@mu
 import type { AttemptRecord, JobRecord } from '@muster/job-manager'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { resultPath } from '../leader/ending.js'
 import type { HandleDeps } from './deps.js'
-import { attemptDirectory, collectedDirectory, isMissing, tail } from './files.js'
+import { isMissing } from './files.js'
+
+/** Lines of the log that an error's message quotes. */
+const SHOWN_LINES = 5
 
 /** The result of a job that completed. */
 export interface JobResult {
@@ -51,38 +54,42 @@ export class JobError extends MusterError {
 
 /** The result of an ended job. Throws {@link JobError} unless it completed, and FILE_ELSEWHERE or FILE_MISSING. */
 export async function jobResult(deps: HandleDeps, job: JobRecord): Promise<JobResult> {
-  const attempt = (await deps.store.attempts(job.id)).find(({ number }) => number === job.attempt)
-  if (job.state !== 'completed') throw await jobError(deps, job, attempt)
-  const { id, exitCode, machine, startedAt, endedAt } = job
-  return {
-    ...{ id, state: job.state, exitCode, attempt: job.attempt, machine, startedAt, endedAt },
-    ...(await output(deps, job, attempt)),
-  }
+  const { id, state, exitCode, attempt, machine, startedAt, endedAt } = job
+  if (state !== 'completed') throw await jobError(deps, job)
+  return { id, state, exitCode, attempt, machine, startedAt, endedAt, ...(await output(deps, job)) }
 }
 
-async function output(
-  deps: HandleDeps,
-  { id, result }: JobRecord,
-  attempt: AttemptRecord | undefined,
-): Promise<Pick<JobResult, 'output' | 'note'>> {
-  if (result === null || attempt === undefined) return { output: null }
+async function output(deps: HandleDeps, { id, result }: JobRecord): Promise<Pick<JobResult, 'output' | 'note'>> {
+  if (result === null) return { output: null }
   if ('value' in result) return { output: result.value }
   if ('note' in result) return { output: null, note: result.note }
-  const path = join(await collectedDirectory(deps, attempt), 'result')
-  const bytes = await readFile(path).catch((error: unknown) => {
-    if (!isMissing(error)) throw error
-    throw new MusterError('FILE_MISSING', `the result of job ${id} should be ${path}, which does not exist`)
-  })
-  if (createHash('sha256').update(bytes).digest('hex') !== result.file.digest.replace(/^sha256:/, ''))
-    throw new MusterError('RESULT_INVALID', `${path} is not the result that job ${id} left: its digest differs`)
+  const bytes = await readResult(deps, id, result.file)
   const value: JsonValue = JSON.parse(bytes.toString('utf8'))
   return { output: value }
 }
 
-async function jobError(deps: HandleDeps, job: JobRecord, attempt: AttemptRecord | undefined): Promise<JobError> {
+/** A result above 64 KiB, from its file; only the bytes that the record names by their digest are taken. */
+async function readResult(deps: HandleDeps, id: string, file: { digest: string; host: string }): Promise<Buffer> {
+  const path = resultPath(deps.filesDirectory, file.digest)
+  const bytes = await readFile(path).catch((error: unknown) => {
+    if (!isMissing(error)) throw error
+    if (file.host === deps.host) throw new MusterError('FILE_MISSING', `the result of job ${id} should be ${path}`)
+    throw new MusterError('FILE_ELSEWHERE', `the result of job ${id} lies on ${file.host}`, { details: { ...file } })
+  })
+  if (createHash('sha256').update(bytes).digest('hex') === file.digest) return bytes
+  throw new MusterError('FILE_MISSING', `${path} was changed: it is not the result that job ${id} left`)
+}
+
+async function jobError(deps: HandleDeps, job: JobRecord): Promise<JobError> {
   if (job.state === 'cancelled') return new JobError('JOB_CANCELLED', job, await whyCancelled(deps, job), [])
-  const log = join(attemptDirectory(deps.filesDirectory, job.id, job.attempt), 'log')
-  return new JobError('JOB_FAILED', job, whyFailed(job, attempt), await tail(log, 5))
+  const attempt = (await deps.store.attempts(job.id)).find(({ number }) => number === job.attempt)
+  return new JobError('JOB_FAILED', job, whyFailed(job, attempt), lastLines(attempt).slice(-SHOWN_LINES))
+}
+
+/** The last lines of the log that the end of an attempt recorded. */
+function lastLines(attempt: AttemptRecord | undefined): string[] {
+  const lines = attempt?.detail['lastLines']
+  return Array.isArray(lines) ? lines.filter((line): line is string => typeof line === 'string') : []
 }
 
 /** Why a job failed, as the end of a sentence: `the command exited with 3 (attempt 1 on gpu1)`. */

@@ -1,0 +1,90 @@
+/** Following one job to its end: its lines to standard output, what happens to it to standard error, Ctrl-C in stages. */
+import { isTerminal } from '@muster/core'
+import type { JobEventRecord, JobHandle, JobRecord, Muster } from '@muster/sdk'
+import { constants } from 'node:os'
+import { onInterrupts } from './interrupts.js'
+import type { Io } from './io.js'
+import { exitCodeOf, jobJson } from './render/job.js'
+import { liveLine, summary } from './render/progress.js'
+import { sanitize } from './render/sanitize.js'
+
+/** How it is shown. */
+export interface FollowFlags {
+  readonly json?: boolean
+  readonly raw?: boolean
+}
+
+/** Follows a job until it has ended (its exit code), or until the person leaves (130). */
+export async function followJob(io: Io, muster: Muster, job: JobHandle, flags: FollowFlags): Promise<number> {
+  const leaving = new AbortController()
+  const signal = AbortSignal.any([leaving.signal, io.unread])
+  const show: Shown = { io, job, flags, latest: await job.status(), signal }
+  const stopListening = onInterrupts(io.clock, {
+    first: () => {
+      io.say(`the job goes on without this command; come back with: muster logs -f ${job.id}`)
+      io.say('Ctrl-C again cancels it')
+    },
+    cancel: () => {
+      io.say('cancelling, and waiting until nothing of it is left; Ctrl-C once more leaves')
+      void muster.cluster.cancelJob(job.id, 'Ctrl-C').catch((error: unknown) => {
+        leaving.abort(error)
+      })
+    },
+    leave: () => {
+      leaving.abort(LEFT)
+    },
+  })
+  const stopLive = flags.raw || flags.json ? undefined : io.watch(() => liveLine(show.latest, io))
+  try {
+    await Promise.all([showEvents(show), showLines(show)])
+  } catch (error) {
+    if (!signal.aborted || (leaving.signal.aborted && leaving.signal.reason !== LEFT)) throw error
+    return 130
+  } finally {
+    stopLive?.()
+    stopListening()
+  }
+  return ended(show)
+}
+
+const LEFT = new Error('left')
+
+interface Shown {
+  readonly io: Io
+  readonly job: JobHandle
+  readonly flags: FollowFlags
+  /** The job as last read: what the live line shows. */
+  latest: JobRecord
+  readonly signal: AbortSignal
+}
+
+async function showEvents(show: Shown): Promise<void> {
+  const { io, job, flags, signal } = show
+  for await (const event of job.events({ signal })) {
+    show.latest = await job.status()
+    if (flags.json) await io.json(jobJson(show.latest))
+    else if (worthALine(io, event)) io.say(event.sentence)
+  }
+}
+
+/** On a terminal the live line shows the ordinary course of things. */
+function worthALine(io: Io, { action }: JobEventRecord): boolean {
+  if (action === 'submit' || action === 'succeed' || action === 'collected') return false
+  return !io.err.isTTY || !['ready', 'place', 'start'].includes(action)
+}
+
+async function showLines({ io, job, flags, signal }: Shown): Promise<void> {
+  if (flags.raw) {
+    for await (const { bytes } of job.logBytes({ signal })) await io.bytes(bytes)
+    return
+  }
+  for await (const line of job.logs({ signal }))
+    await (flags.json ? io.json({ type: 'line', id: job.id, ...line }) : io.line(sanitize(line.text, io.showsColour)))
+}
+
+async function ended({ io, job, flags }: Shown): Promise<number> {
+  const record = await job.status()
+  if (flags.json) await io.json(jobJson(record))
+  else for (const line of summary(record, await job.artifacts(), io)) io.say(line)
+  return isTerminal(record.state) ? exitCodeOf(record, constants.signals) : 125
+}

@@ -1,0 +1,42 @@
+/**
+ * Ctrl-C in stages, for a command that follows a job: the first leaves the job running (after a moment in which a second one
+ * can still mean "cancel it"), the second cancels and waits, the third leaves whatever the state.
+ */
+import type { Clock } from '@muster/core'
+
+/** How long a second Ctrl-C is waited for, in milliseconds. */
+export const SECOND_CHANCE_MS = 3_000
+
+/** What the stages do. */
+export interface Stages {
+  /** The first Ctrl-C: says how to come back. */
+  first(): void
+  /** The second one: cancels. */
+  cancel(): void
+  /** Nothing more is waited for: no second Ctrl-C came, a third one did, or the terminal went away. */
+  leave(): void
+}
+
+/** Listens for signals until the returned function is called. */
+export function onInterrupts(clock: Clock, stages: Stages): () => void {
+  let count = 0
+  let dismiss = (): void => undefined
+  const interrupt = (): void => {
+    count++
+    dismiss()
+    if (count === 1) {
+      stages.first()
+      dismiss = clock.after(SECOND_CHANCE_MS, stages.leave)
+    } else if (count === 2) stages.cancel()
+    else stages.leave()
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', stages.leave)
+  process.on('SIGHUP', stages.leave)
+  return () => {
+    dismiss()
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', stages.leave)
+    process.off('SIGHUP', stages.leave)
+  }
+}

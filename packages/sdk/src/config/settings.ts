@@ -1,0 +1,116 @@
+/**
+ * The settings that open() works with, from four places: options over environment over file (./muster.yaml over the user's
+ * own) over default. Pure but for reading the two files; every path in the outcome is absolute.
+ */
+import { MusterError, parseWith } from '@muster/core'
+import { homedir } from 'node:os'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { readConfig } from './file.js'
+import { laterScheme, refuseLaterVersions } from './later.js'
+import { machineSchema, type Config } from './schema.js'
+
+/** What the caller of open() may set; each beats environment and files. */
+export const settingsSchema = z.strictObject({
+  backend: z.string().min(1).optional(),
+  store: z.string().min(1).optional(),
+  files: z.string().min(1).optional(),
+  machines: z.array(machineSchema).min(1).optional(),
+})
+/** Settings as written. */
+export type SettingsInput = z.input<typeof settingsSchema>
+
+/** Settings, resolved. */
+export interface Settings {
+  readonly backend: 'local'
+  /** The record's file, absolute. */
+  readonly storePath: string
+  /** Whether it is the default record, whose directory is made where it is missing. */
+  readonly isDefaultStore: boolean
+  readonly filesDirectory: string
+  readonly machines: NonNullable<Config['machines']>
+}
+
+/** Where settings come from besides the options. */
+export interface Surroundings {
+  readonly directory: string
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/** Resolves the settings. Throws INVALID_ARGUMENT, CONFIG_INVALID, CONFIG_UNSAFE. */
+export async function resolveSettings(input: SettingsInput, { directory, env }: Surroundings): Promise<Settings> {
+  refuseLaterVersions(input, (_, message) => new MusterError('INVALID_ARGUMENT', `open: ${message}`))
+  const options = parseWith(settingsSchema, input, 'open')
+  const projectFile = join(directory, 'muster.yaml')
+  const userFile = join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'muster', 'config.yaml')
+  const [project, user] = await Promise.all([readConfig(projectFile), readConfig(userFile)])
+  const sources: readonly Source[] = [
+    { name: 'open', base: directory, config: options },
+    { name: 'environment', base: directory, config: { backend: env['MUSTER_BACKEND'], store: env['MUSTER_STORE'] } },
+    { name: projectFile, base: directory, config: project ?? {} },
+    { name: userFile, base: dirname(userFile), config: user ?? {} },
+  ]
+  const store = find(sources, 'store')
+  const files = find(sources, 'files')
+  const storePath = store ? sqlitePath(store) : join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'muster', 'jobs.db')
+  return {
+    backend: localBackend(find(sources, 'backend')),
+    storePath,
+    isDefaultStore: !store,
+    filesDirectory: files ? absolute(files) : join(dirname(storePath), 'files'),
+    machines: sources.find(({ config }) => config.machines)?.config.machines ?? [{ name: 'local', transport: 'local' }],
+  }
+}
+
+type Partly<T> = { readonly [K in keyof T]?: T[K] | undefined }
+
+interface Source {
+  readonly name: string
+  /** What its relative paths are relative to. */
+  readonly base: string
+  readonly config: Partly<Config>
+}
+
+interface Found {
+  readonly key: string
+  readonly value: string
+  readonly source: Source
+}
+
+/** The value of the first source that has the key; an empty variable counts as absent. */
+function find(sources: readonly Source[], key: 'backend' | 'store' | 'files'): Found | undefined {
+  const source = sources.find(({ config }) => config[key])
+  const value = source?.config[key]
+  return source && value ? { key, value, source } : undefined
+}
+
+function localBackend(found: Found | undefined): 'local' {
+  if (!found || found.value === 'local') return 'local'
+  throw wrong(found, '`local`')
+}
+
+function sqlitePath(found: Found): string {
+  if (!/^sqlite:./.test(found.value)) throw wrong(found, '`sqlite:PATH`')
+  return absolute({ ...found, value: found.value.slice('sqlite:'.length) })
+}
+
+/** The value may hold a password, so the message names only its scheme. */
+function wrong({ key, value, source }: Found, expected: string): MusterError {
+  const scheme = /^[a-z][a-z0-9+]*:/i.exec(value)?.[0] ?? JSON.stringify(value)
+  if (source.name !== 'environment' && /:\/\/[^/?#]*:[^/?#]*@/.test(value))
+    return new MusterError('CONFIG_INVALID', `${source.name}: ${key} holds a password`, {
+      hint: `A password stands in a URL only through the environment: MUSTER_${key.toUpperCase()}`,
+    })
+  const why = laterScheme(value) ?? `cannot be used; expected ${expected}`
+  return new MusterError('CONFIG_INVALID', `${source.name}: ${key} ${scheme} ${why}`, { details: { key } })
+}
+
+function absolute({ value, source }: Found): string {
+  return value.startsWith('~/') ? join(homedir(), value.slice(2)) : resolve(source.base, value)
+}
+
+/** A base directory of the XDG specification, which ignores a relative one. */
+function xdg(env: Surroundings['env'], variable: string, fallback: string): string {
+  const value = env[variable]
+  return value !== undefined && isAbsolute(value) ? value : join(env['HOME'] ?? homedir(), fallback)
+}
