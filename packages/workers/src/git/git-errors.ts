@@ -1,5 +1,5 @@
 /** Turns what git said into typed errors. Invariant: no user info and no query of a URL survives in a message. */
-import { MusterError, type ErrorCode } from '@muster/core'
+import { MusterError, quote, type ErrorCode } from '@muster/core'
 import { errno } from './errno.js'
 
 /** How a call of git ended. `code` is null where it did not end by itself. */
@@ -55,8 +55,11 @@ function firstLine(words: string): string {
   return lines[Math.max(telling, 0)] ?? ''
 }
 
-/** git names the line that allows a foreign repository; it is what the reader needs. */
+/** The line that allows a foreign repository. git asks twice, once by its work tree and once by its directory below. */
 function allowLine(words: string): string | undefined {
-  const line = /git config --global --add safe\.directory [\s\S]+$/.exec(words)?.[0].trim()
-  return line === undefined ? undefined : `If you trust its owner, run: ${line}`
+  const directory = /dubious ownership in repository at '([\s\S]+?)'\n/.exec(words)?.[1]
+  if (directory === undefined) return undefined
+  const both = directory.endsWith('.git') ? [directory] : [directory, `${directory}/.git`]
+  const lines = both.map((path) => `git config --global --add safe.directory ${quote(path)}`)
+  return `If you trust its owner, run: ${lines.join(' && ')}`
 }
