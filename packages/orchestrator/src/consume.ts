@@ -92,14 +92,17 @@ export class Consumer implements Closable {
 
   async #run(): Promise<void> {
     let pauseMs = PAUSE_MIN_MS
-    while (!this.#stop.signal.aborted) {
+    while (!this.#stopped()) {
       await this.#slot()
       try {
         for (const raw of await this.#receive()) this.#begin(raw)
         pauseMs = PAUSE_MIN_MS
       } catch (error) {
-        if (this.#stop.signal.aborted) return
-        if (isMusterError(error) && !error.retryable) return this.#giveUp(error)
+        if (this.#stopped()) return
+        if (isMusterError(error) && !error.retryable) {
+          this.#deps.logger.error({ err: error, queue: this.#queue }, 'the consumer ends: the queue cannot be used')
+          return
+        }
         this.#deps.logger.warn({ err: error, queue: this.#queue, pauseMs }, 'receiving failed; trying again')
         await this.#pause(pauseMs)
         pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)
@@ -126,8 +129,8 @@ export class Consumer implements Closable {
     })
   }
 
-  #giveUp(error: unknown): void {
-    this.#deps.logger.error({ err: error, queue: this.#queue }, 'the consumer ends: the queue cannot be used')
+  #stopped(): boolean {
+    return this.#stop.signal.aborted
   }
 
   async #pause(ms: number): Promise<void> {

@@ -2,10 +2,13 @@
  * From one line of config to a backend. Each is imported only when it is chosen, so its libraries are loaded by those who use it.
  * To add one: a line in {@link BACKENDS}.
  */
+import { randomInt } from 'node:crypto'
 import { MusterError, silentLogger, systemClock, systemIds } from '@muster/core'
 import type { BackendOptions, QueueBackend } from './backend.js'
 import type { OrchestratorOptions } from './options.js'
 import { Orchestrator } from './orchestrator.js'
+
+const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32
 
 type OpenBackend = (options: BackendOptions) => QueueBackend | Promise<QueueBackend>
 
@@ -29,7 +32,7 @@ export async function openBackend(where: string, options: Partial<BackendOptions
 
 /** Opens an orchestrator over `options.backend` and declares `options.queues`. */
 export async function openOrchestrator(options: OrchestratorOptions = {}): Promise<Orchestrator> {
-  const { backend: chosen = 'local', queues = {}, random = Math.random, ...rest } = options
+  const { backend: chosen = 'local', queues = {}, random = systemRandom, ...rest } = options
   const ownsBackend = typeof chosen === 'string'
   const backend = ownsBackend ? await openBackend(chosen, rest) : chosen
   for (const [name, settings] of Object.entries(queues)) await backend.declare(name, settings)

@@ -38,7 +38,9 @@ class Checker {
     await this.#b.backend.declare(this.#b.queue, { maxTries: MAX_TRIES })
     const steps = [
       ...Array<() => Promise<void>>(5).fill(() => this.#publish()),
-      ...Array<() => Promise<void>>(6).fill(async () => void (await this.#receive(this.#int(5, 40), 0))),
+      ...Array<() => Promise<void>>(6).fill(async () => {
+        await this.#receive(this.#int(5, 40), 0)
+      }),
       ...Array<() => Promise<void>>(8).fill(() => this.#settle()),
       ...Array<() => Promise<void>>(3).fill(() => sleep(this.#int(0, 6))),
       () => this.#settleAgain(),

@@ -99,9 +99,9 @@ export function offered(
 /** Collects the times of one repetition. Only lateness is forgiven now and then: everything else must hold each time. */
 export interface Judge {
   /** Milliseconds since the repetition began. */
-  now(): number
+  readonly now: () => number
   /** States that something took `ms`, where `boundMs` is allowed beside the largest gap of the event loop meanwhile. */
-  within(what: string, ms: number, boundMs: number): void
+  readonly within: (what: string, ms: number, boundMs: number) => void
 }
 
 /** Repeats a measurement until its bounds have held twice, at most three times. */
