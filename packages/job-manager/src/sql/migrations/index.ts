@@ -1,0 +1,18 @@
+/** The migrations in order. Append only: a record that has one of these keeps it for ever. */
+import { createHash } from 'node:crypto'
+import { record } from './001-record.js'
+
+/** One step of the schema. */
+export interface Migration {
+  readonly number: number
+  readonly sql: string
+  /** SHA-256 of the text: a record made by another text of the same number is refused. */
+  readonly hash: string
+}
+
+/** All steps, oldest first. */
+export const MIGRATIONS: readonly Migration[] = [record].map((sql, index) => ({
+  number: index + 1,
+  sql,
+  hash: createHash('sha256').update(sql).digest('hex'),
+}))

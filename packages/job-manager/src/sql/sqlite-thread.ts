@@ -1,0 +1,68 @@
+/**
+ * The thread that owns a connection: one writes in groups, one reads. Started by sqlite-worker.ts; the messages are its contract.
+ * Ending the thread is what really closes a database, because libsql keeps it open as long as a statement lives.
+ */
+import { isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { migrate } from './migrate.js'
+import type { Row, SqlValue } from './rows.js'
+import { Connection } from './sqlite-connection.js'
+import { failure, runGroup, type Failure, type GroupOutcome } from './sqlite-group.js'
+import { statements, type StatementName } from './statements.js'
+
+/** How the thread is started. */
+export interface ThreadSettings {
+  readonly file: string
+  readonly role: 'write' | 'read'
+  /** How often the writer looks whether another process has written, while somebody listens, milliseconds. */
+  readonly pollMs: number
+}
+
+/** What it is asked: a group for the writer, `[text or statement name, params…]` for the reader. Control words are not answered. */
+export type Request = readonly SqlValue[] | 'open' | 'listen' | 'unlisten' | 'close' | { readonly backup: string }
+/** What it answers, in the order asked; `changed` comes unasked when another process has written. */
+export type Response = GroupOutcome | { readonly rows: readonly Row[] } | Failure | 'changed'
+
+if (!isMainThread && parentPort) serve(parentPort, workerData as ThreadSettings)
+
+function serve(port: NonNullable<typeof parentPort>, { file, role, pollMs }: ThreadSettings): void {
+  let db: Connection | undefined
+  let poll: NodeJS.Timeout | undefined
+  const answer = (response: Response): void => {
+    port.postMessage(response)
+  }
+  const connected = (): Connection => {
+    if (db) return db
+    const opened = new Connection(file, role)
+    if (role === 'write') migrate(opened)
+    return (db = opened)
+  }
+  const handle = (request: Exclude<Request, 'listen' | 'unlisten' | 'close'>): Response => {
+    try {
+      if (request === 'open') return { rows: connected().read(statements.recordId, []) }
+      if ('backup' in request) return { rows: connected().read('VACUUM INTO ?', [request.backup]) }
+      if (role === 'write') return runGroup(connected(), request)
+      const [query, ...params] = request
+      connected().checkFile()
+      return { rows: connected().read(statements[query as StatementName] ?? String(query), params) }
+    } catch (error) {
+      return failure(error, file)
+    }
+  }
+  const listen = (): void => {
+    let seen = db?.dataVersion()
+    poll = setInterval(() => {
+      const version = db?.dataVersion()
+      if (version !== seen) answer('changed')
+      seen = version
+    }, pollMs)
+  }
+
+  port.on('message', (request: Request) => {
+    if (request === 'listen') return listen()
+    if (request === 'unlisten') return clearInterval(poll)
+    if (request !== 'close') return answer(handle(request))
+    clearInterval(poll)
+    db?.close()
+    port.close()
+  })
+}

@@ -1,0 +1,195 @@
+/**
+ * The SQLite driver: the caller's thread never waits for the disk. What is asked in one turn leaves as one message and becomes
+ * one transaction of at most 500 operations; two messages may be under way, so that the writer has the next one when it is done,
+ * and what comes meanwhile gathers into the next group.
+ *
+ * Invariant: one process has one SqliteDatabase for a file, whoever opens it and however often, because a second copy of
+ * SQLite in the same process would break the first one's locks.
+ */
+import { isMusterError, MusterError } from '@muster/core'
+import { open } from 'node:fs/promises'
+import type { OperationArgs, OperationName, OperationResult } from '../operations/index.js'
+import type { ChangeListener, Query, SqlDriver } from './driver.js'
+import type { Row, SqlValue } from './rows.js'
+import { storeError } from './sqlite-errors.js'
+import type { Answer, Failure } from './sqlite-group.js'
+import { DatabaseThread } from './sqlite-worker.js'
+import type { StatementName } from './statements.js'
+import { checkValues } from './text.js'
+
+const GROUP = 500
+const WINDOW = 2
+const POLL_MS = 50
+
+interface Waiting {
+  readonly name: string
+  readonly args: readonly SqlValue[]
+  resolve(answer: Answer): void
+  reject(error: unknown): void
+}
+
+/** The threads of one file, with their queue. Shared by all drivers of the process. */
+export class SqliteDatabase {
+  readonly file: string
+  readonly #writer: DatabaseThread
+  #reader: DatabaseThread | undefined
+  readonly #listeners = new Set<ChangeListener>()
+  #queue: Waiting[] = []
+  #scheduled = false
+
+  constructor(file: string) {
+    this.file = file
+    this.#writer = new DatabaseThread({ file, role: 'write', pollMs: POLL_MS }, () => {
+      this.#notify(undefined)
+    })
+  }
+
+  /** Opens and migrates. Gives the record's id. */
+  async open(): Promise<string> {
+    const [row] = rowsOf(await this.#writer.request('open'))
+    return String(row?.[0])
+  }
+
+  write(name: string, args: readonly SqlValue[]): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      checkValues(args)
+      this.#queue.push({ name, args, resolve, reject })
+      if (this.#scheduled) return
+      this.#scheduled = true
+      queueMicrotask(() => {
+        this.#scheduled = false
+        this.#flush()
+      })
+    })
+  }
+
+  async read(query: Query, params: readonly SqlValue[]): Promise<readonly Row[]> {
+    checkValues(params)
+    this.#reader ??= new DatabaseThread({ file: this.file, role: 'read', pollMs: POLL_MS })
+    return rowsOf(await this.#reader.request([typeof query === 'string' ? query : query.text, ...params]))
+  }
+
+  async backup(file: string): Promise<void> {
+    try {
+      // VACUUM INTO fills an empty file that exists, and would make a new one readable for everybody.
+      await (await open(file, 'wx', 0o600)).close()
+    } catch (error) {
+      throw storeError(error, file)
+    }
+    rowsOf(await this.#writer.request({ backup: file }))
+  }
+
+  listen(listener: ChangeListener): () => void {
+    if (this.#listeners.size === 0) this.#writer.tell('listen')
+    this.#listeners.add(listener)
+    return () => {
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#writer.tell('unlisten')
+    }
+  }
+
+  async close(): Promise<void> {
+    while (this.#queue.length > 0 || this.#writer.outstanding > 0) await this.#drained()
+    await Promise.all([this.#writer.close(), this.#reader?.close()])
+  }
+
+  /** Resolves when the group that is asked next has been answered. */
+  async #drained(): Promise<void> {
+    await this.write('exec', ['epoch']).catch(() => undefined)
+  }
+
+  #flush(): void {
+    while (this.#queue.length > 0 && this.#writer.outstanding < WINDOW) {
+      const group = this.#queue.length <= GROUP ? this.#queue : this.#queue.slice(0, GROUP)
+      this.#queue = this.#queue.length <= GROUP ? [] : this.#queue.slice(GROUP)
+      void this.#send(group)
+    }
+  }
+
+  async #send(group: readonly Waiting[]): Promise<void> {
+    const message: SqlValue[] = []
+    for (const { name, args } of group) message.push(name, args.length, ...args)
+    try {
+      const response = await this.#writer.request(message)
+      if ('error' in response || 'rows' in response) return failAll(group, asError(response))
+      if (response.touched.length > 0 || group.some(({ args }) => !SILENT.has(args[0])))
+        this.#notify(new Set(response.touched))
+      response.answers.forEach((answer, index) => group[index]?.resolve(answer))
+    } catch (error) {
+      failAll(group, error)
+    } finally {
+      this.#flush()
+    }
+  }
+
+  #notify(touched: ReadonlySet<string> | undefined): void {
+    for (const listener of this.#listeners) listener(touched)
+  }
+}
+
+/** Statements whose commit is no news to anybody. */
+const SILENT: ReadonlySet<SqlValue | undefined> = new Set(['beat', 'epoch'])
+
+function failAll(group: readonly Waiting[], error: unknown): void {
+  for (const { reject } of group) reject(error)
+}
+
+function rowsOf(response: object): readonly Row[] {
+  if ('rows' in response) return response.rows as readonly Row[]
+  throw asError(response)
+}
+
+function asError(response: object): MusterError {
+  if (!('error' in response)) return new MusterError('STORE_FAILED', 'the database thread answered out of turn')
+  const { code, message, ...options } = (response as Failure).error
+  return new MusterError(code, message, options)
+}
+
+/** One user's hold on a shared database. */
+export class SqliteDriver implements SqlDriver {
+  readonly #database: SqliteDatabase
+  readonly #letGo: () => Promise<void>
+  readonly #removals = new Set<() => void>()
+
+  constructor(database: SqliteDatabase, letGo: () => Promise<void>) {
+    this.#database = database
+    this.#letGo = letGo
+  }
+
+  async exec(statement: StatementName, params: readonly SqlValue[]): Promise<readonly Row[]> {
+    const answer = await this.#database.write('exec', [statement, ...params])
+    if (isFailure(answer)) throw asError(answer)
+    return answer as readonly Row[]
+  }
+
+  query(query: Query, params: readonly SqlValue[]): Promise<readonly Row[]> {
+    return this.#database.read(query, params)
+  }
+
+  async transaction<K extends OperationName>(name: K, ...args: OperationArgs<K>): Promise<OperationResult<K>> {
+    const answer = await this.#database.write(name, args)
+    if (isFailure(answer)) throw asError(answer)
+    return answer as OperationResult<K>
+  }
+
+  listen(listener: ChangeListener): () => void {
+    const removal = this.#database.listen(listener)
+    this.#removals.add(removal)
+    return () => {
+      this.#removals.delete(removal)
+      removal()
+    }
+  }
+
+  backup(file: string): Promise<void> {
+    return this.#database.backup(file)
+  }
+
+  async close(): Promise<void> {
+    for (const removal of this.#removals) removal()
+    await this.#letGo()
+  }
+}
+
+function isFailure(answer: Answer): answer is Failure {
+  return typeof answer === 'object' && answer !== null && 'error' in answer && !isMusterError(answer)
+}

@@ -1,0 +1,121 @@
+/**
+ * The statements of the SQLite dialect, by name. Operations and queries name them, so another dialect is another table of the
+ * same names. Ids and tokens are bound as hex digits. A `?` stands for a parameter and nothing else.
+ */
+import { JOB_STATES } from '@muster/core'
+import { ATTEMPT_COLUMNS, JOB_COLUMNS } from './rows.js'
+
+const columns = (names: readonly string[], alias: string, hex: string): string =>
+  names.map((name) => (name === hex ? `lower(hex(${alias}.${name}))` : `${alias}.${name}`)).join(', ')
+const sets = (names: readonly string[]): string => names.map((name) => `${name} = ?`).join(', ')
+
+/** A job's columns in the order of JobRow, of the table called `j`. */
+export const JOB = columns(JOB_COLUMNS, 'j', 'id')
+const ATTEMPT = columns(ATTEMPT_COLUMNS, 'a', 'token')
+const EVENT = 'e.seq, e.attempt, e.action, e.actor, e.at, e.happened, e.data, lower(hex(j.id))'
+const [PENDING, QUEUED] = [JOB_STATES.indexOf('pending'), JOB_STATES.indexOf('queued')]
+
+/** What an operation may change of a job, in the order of the parameters of `saveJob`. */
+export const JOB_CHANGES =
+  'state reason attempt failures unstarted conditions machine exit_code signal progress updated run_at started ended result'.split(
+    ' ',
+  )
+/** What an operation may change of an attempt. */
+export const ATTEMPT_CHANGES =
+  'open tree started ended outcome exit_code signal unconfirmed collecting detail files'.split(' ')
+
+/** All statements. */
+export const statements = {
+  recordId: `SELECT value FROM meta WHERE name = 'record'`,
+
+  // ---- jobs
+  /** id key worker state priority external shape queue owner labels created updated spec payload -> n */
+  insertJob: `INSERT INTO job(id, key, worker, state, priority, external, shape, queue, owner, labels, created, updated, spec, payload)
+    VALUES(unhex(?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n`,
+  insertLabel: `INSERT INTO label(name, value, state, job) VALUES(?, ?, 0, ?)`,
+  insertShape: `INSERT INTO shape(text) VALUES(?) RETURNING n`,
+  shape: `SELECT n FROM shape WHERE text = ?`,
+  jobById: `SELECT ${JOB} FROM job j WHERE j.id = unhex(?)`,
+  jobByName: `SELECT ${JOB} FROM name x JOIN job j ON j.n = x.job WHERE x.name = ?`,
+  jobByKey: `SELECT ${JOB} FROM job j WHERE j.key = ?`,
+  insertName: `INSERT INTO name(name, job) VALUES(?, ?)`,
+  /** changes…, n, expected state, expected attempt -> n, nothing when somebody was first */
+  saveJob: `UPDATE job SET ${sets(JOB_CHANGES)} WHERE n = ? AND state = ? AND attempt = ? RETURNING n`,
+  /** progress updated n */
+  saveProgress: `UPDATE job SET progress = ?, updated = ? WHERE n = ?`,
+  saveLabels: `UPDATE label SET state = ? WHERE job = ?`,
+  /** state worker change */
+  count: `INSERT INTO counter(state, worker, n) VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n`,
+  counters: `SELECT state, worker, n FROM counter WHERE n > 0 ORDER BY state, worker`,
+
+  // ---- attempts
+  /** job no token epoch open machine gpus placed */
+  insertAttempt: `INSERT INTO attempt(job, no, token, epoch, open, machine, gpus, placed)
+    VALUES(?, ?, unhex(?), ?, ?, ?, ?, ?)`,
+  attempt: `SELECT ${ATTEMPT} FROM attempt a WHERE a.job = ? AND a.no = ?`,
+  attempts: `SELECT ${ATTEMPT} FROM attempt a WHERE a.job = ? ORDER BY a.no DESC LIMIT 10000`,
+  /** changes…, job, no */
+  saveAttempt: `UPDATE attempt SET ${sets(ATTEMPT_CHANGES)} WHERE job = ? AND no = ?`,
+  collecting: `SELECT count(*) FROM attempt WHERE job = ? AND collecting = 1 AND open = 1`,
+  notGone: `SELECT no FROM attempt WHERE job = ? AND unconfirmed = 1 AND open = 1 LIMIT 1`,
+  /** after job, after no, machine or '', job or 0, limit */
+  live: `SELECT ${JOB}, ${ATTEMPT} FROM attempt a INDEXED BY attempt_open JOIN job j ON j.n = a.job
+    WHERE a.open = 1 AND (a.job, a.no) > (?, ?) AND ? IN ('', a.machine) AND ? IN (0, a.job)
+    ORDER BY a.job, a.no LIMIT ?`,
+
+  // ---- events
+  /** job attempt action actor at happened data */
+  insertEvent: `INSERT INTO event(job, attempt, action, actor, at, happened, data) VALUES(?, ?, ?, ?, ?, ?, ?)`,
+  lastMove: `SELECT action, actor FROM event WHERE job = ? AND action < ? ORDER BY seq DESC LIMIT 1`,
+  lastSeq: `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)`,
+  /** after seq, limit */
+  eventsAfter: `SELECT ${EVENT} FROM event e JOIN job j ON j.n = e.job WHERE e.seq > ? ORDER BY e.seq LIMIT ?`,
+  /** job, after seq, limit */
+  eventsOfJob: `SELECT ${EVENT} FROM event e INDEXED BY event_job JOIN job j ON j.n = e.job
+    WHERE e.job = ? AND e.seq > ? ORDER BY e.seq LIMIT ?`,
+
+  // ---- scheduling
+  /** excluded shapes as a JSON array of texts, limit -> one JSON array of [id, shape, priority, created, attempt] */
+  waiting: `SELECT json_group_array(json_array(lower(hex(w.id)), w.shape, w.priority, w.created, w.attempt)) FROM (
+    SELECT id, shape, priority, created, attempt FROM job INDEXED BY job_wait
+    WHERE state = ${QUEUED} AND external = 0
+      AND shape NOT IN (SELECT s.n FROM json_each(?) x JOIN shape s ON s.text = x.value)
+    ORDER BY priority DESC, n LIMIT ?) w`,
+  /** JSON array of shape numbers */
+  shapes: `SELECT s.n, s.text FROM json_each(?) x JOIN shape s ON s.n = x.value`,
+  /** now, limit */
+  due: `SELECT ${JOB} FROM job j INDEXED BY job_due WHERE j.state = ${PENDING} AND j.run_at <= ? ORDER BY j.run_at LIMIT ?`,
+  nextDue: `SELECT run_at FROM job INDEXED BY job_due WHERE state = ${PENDING} AND run_at IS NOT NULL ORDER BY run_at LIMIT 1`,
+
+  // ---- wishes
+  /** job kind by reason at */
+  insertWish: `INSERT INTO wish(job, kind, by, reason, at) VALUES(?, ?, ?, ?, ?)`,
+  /** now, job -> by reason */
+  wishDone: `UPDATE wish SET done = ? WHERE job = ? AND done IS NULL RETURNING by, reason`,
+  wishes: `SELECT w.seq, lower(hex(j.id)), w.kind, w.by, w.reason, w.at FROM wish w INDEXED BY wish_open
+    JOIN job j ON j.n = w.job WHERE w.done IS NULL ORDER BY w.seq LIMIT 10000`,
+
+  // ---- machines
+  machines: `SELECT name, state, reason, probe, quarantined, updated FROM machine ORDER BY name LIMIT 10000`,
+  machine: `SELECT quarantined, freed FROM machine WHERE name = ?`,
+  /** name state reason probe quarantined freed updated */
+  saveMachine: `INSERT INTO machine(name, state, reason, probe, quarantined, freed, updated) VALUES(?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason, probe = excluded.probe,
+      quarantined = excluded.quarantined, freed = excluded.freed, updated = excluded.updated`,
+  /** quarantined freed updated name */
+  saveQuarantine: `UPDATE machine SET quarantined = ?, freed = ?, updated = ? WHERE name = ?`,
+
+  // ---- the lease
+  epoch: `SELECT epoch FROM lease WHERE one = 1 AND holder IS NOT NULL`,
+  lease: `SELECT holder, epoch, beat, caretaker, host, pid, pid_start FROM lease WHERE one = 1`,
+  /** holder caretaker host pid pid_start, seen epoch, seen beat -> epoch, nothing when it moved meanwhile */
+  takeLease: `UPDATE lease SET holder = ?, epoch = epoch + 1, beat = 0, caretaker = ?, host = ?, pid = ?, pid_start = ?
+    WHERE one = 1 AND epoch = ? AND beat = ? RETURNING epoch`,
+  /** epoch -> beat */
+  beat: `UPDATE lease SET beat = beat + 1 WHERE one = 1 AND epoch = ? AND holder IS NOT NULL RETURNING beat`,
+  /** epoch */
+  giveLease: `UPDATE lease SET holder = NULL WHERE one = 1 AND epoch = ? RETURNING epoch`,
+} as const satisfies Record<string, string>
+
+/** The name of a statement. */
+export type StatementName = keyof typeof statements
