@@ -15,6 +15,10 @@ const patient = { testTimeout: 60_000, hookTimeout: 60_000 }
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    reporters: [
+      'default',
+      ...(process.env['MUSTER_TEST_TALLY'] === undefined ? [] : ['./scripts/lib/tally-reporter.ts']),
+    ],
     globalSetup: ['tests/setup/home.ts'],
     projects: [
       {

@@ -39,10 +39,11 @@ export class PlantedTree {
   }
 
   /** Runs an installed tool in the copy. */
-  judge(tool: string, args: readonly string[]): Promise<Verdict> {
+  judge(tool: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Verdict> {
     const bin = join(ROOT, 'node_modules/.bin', tool)
     return new Promise((done) => {
-      execFile(bin, args, { cwd: this.root, env: { ...process.env, NO_COLOR: '1' } }, (error, stdout, stderr) => {
+      const options = { cwd: this.root, env: { ...process.env, NO_COLOR: '1', ...env } }
+      execFile(bin, args, options, (error, stdout, stderr) => {
         done({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, output: stdout + stderr })
       })
     })
