@@ -1,5 +1,5 @@
 /** Makes a commit of a ref, and keeps it: the two halves of `resolve`. */
-import { MusterError } from '@muster/core'
+import { MusterError, isMusterError } from '@muster/core'
 import { resolve as absolutePath } from 'node:path'
 import { bring, type FetchContext } from './fetch.js'
 import { runGit } from './git.js'
@@ -39,13 +39,16 @@ export async function pin(source: Source, ref: string, place: PinPlace, context:
 /** One git call finds format, repository and commit of a local ref, and refuses a repository of another user. */
 async function findLocal(written: string, ref: string, host: string, context: FetchContext): Promise<Found> {
   const path = absolutePath(written)
-  const { code, stdout } = await runGit(
-    [
-      ...['-C', path, 'rev-parse', '-q', '--show-object-format', '--path-format=absolute', '--git-common-dir'],
-      ...['--verify', '--end-of-options', `${ref}^{commit}`],
-    ],
-    { config: 'user', answers: [1], signal: context.signal, clock: context.clock },
-  )
+  const args = [
+    ...['-C', path, 'rev-parse', '-q', '--show-object-format', '--path-format=absolute', '--git-common-dir'],
+    ...['--verify', '--end-of-options', `${ref}^{commit}`],
+  ]
+  const call = { config: 'user', answers: [1], signal: context.signal, clock: context.clock } as const
+  const { code, stdout } = await runGit(args, call).catch(async (error: unknown) => {
+    // Of a ref that is no commit it says nothing, of all else what is wrong.
+    const silent = isMusterError(error, 'GIT_FAILED') && error.details['said'] === ''
+    throw silent ? await noSuchRef(path, ref, context) : error
+  })
   // The path may hold line breaks; what is before and behind it cannot.
   const lines = stdout.trimEnd().split('\n')
   const commit = lines.at(-1) ?? ''

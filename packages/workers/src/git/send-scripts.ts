@@ -29,7 +29,7 @@ export function receiveScript(mirror: string, commit: string, { objectFormat, hi
   const inMirror = 'git --git-dir="$M"'
   const cut = [
     // Before index-pack, which otherwise looks for the parents.
-    `{ cat "$M/shallow" 2>/dev/null; echo ${commit}; } | sort -u > "$M/shallow.tmp"`,
+    `{ cat "$M/shallow" 2>/dev/null || :; echo ${commit}; } | sort -u > "$M/shallow.tmp"`,
     'mv "$M/shallow.tmp" "$M/shallow"',
   ]
   return [
