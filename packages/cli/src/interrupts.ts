@@ -10,11 +10,11 @@ export const SECOND_CHANCE_MS = 3_000
 /** What the stages do. */
 export interface Stages {
   /** The first Ctrl-C: says how to come back. */
-  first(): void
+  readonly first: () => void
   /** The second one: cancels. */
-  cancel(): void
+  readonly cancel: () => void
   /** Nothing more is waited for: no second Ctrl-C came, a third one did, or the terminal went away. */
-  leave(): void
+  readonly leave: () => void
 }
 
 /** Listens for signals until the returned function is called. */

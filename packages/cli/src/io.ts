@@ -11,7 +11,7 @@ import type { Writable } from 'node:stream'
 import { cut } from './render/table.js'
 
 /** Colours, or functions that leave a text alone. */
-export type Colors = ReturnType<typeof picocolors.createColors>
+export type Colors = Readonly<Record<'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan', (text: string) => string>>
 
 /** A stream that may be a terminal. */
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number }
@@ -45,7 +45,7 @@ export class Io {
 
   /** Whether jobs' lines may keep their colours. */
   get showsColour(): boolean {
-    return this.outColors.isColorSupported
+    return wantsColour(this.out, this.env)
   }
 
   /** The width to cut tables to; 0 where there is no terminal. */

@@ -1,6 +1,6 @@
 /** The options that describe a job, shared by `run` and `submit`, and what they become: a definition and submit options. */
 import { command as commandJob, git, type JobDefinitionInput, type SubmitOptions } from '@muster/sdk'
-import { Command, InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, type Command } from 'commander'
 
 type Pairs = Record<string, string>
 

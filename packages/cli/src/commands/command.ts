@@ -6,9 +6,9 @@ import type { Io } from '../io.js'
 export interface Surroundings {
   readonly io: Io
   /** Sets the exit code that main() ends with; 0 unless set. */
-  exit(code: number): void
+  readonly exit: (code: number) => void
   /** Prints an error and goes on. */
-  report(error: unknown, json: boolean): void
+  readonly report: (error: unknown, json: boolean) => void
 }
 
 /** Adds one command to the program. */

@@ -50,17 +50,18 @@ async function tell(io: Io, event: JobEventRecord, json: boolean): Promise<void>
     )
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Calls `stop` at the first signal; the second one ends the process as if nobody had listened. */
 function onStop(io: Io, stop: () => void): () => void {
-  let asked = false
+  const dismiss = (): void => {
+    for (const signal of SIGNALS) process.off(signal, handle)
+  }
   const handle = (): void => {
-    if (asked) process.exit(130)
-    asked = true
+    dismiss()
     io.say('draining; once more leaves at once')
     stop()
   }
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  for (const signal of signals) process.on(signal, handle)
-  return () => {
-    for (const signal of signals) process.off(signal, handle)
-  }
+  for (const signal of SIGNALS) process.on(signal, handle)
+  return dismiss
 }

@@ -88,7 +88,8 @@ function resultText(result: NonNullable<JobRecord['result']>): string {
 /** The commit of a git job, from what its worker recorded. */
 function source({ payload }: JobRecord): string {
   if (typeof payload !== 'object' || payload === null || !('commit' in payload) || !('repo' in payload)) return ''
-  return `, ${oneLine(String(payload['repo']))} at ${String(payload['commit']).slice(0, 12)}`
+  const { repo, commit } = payload
+  return typeof repo === 'string' && typeof commit === 'string' ? `, ${oneLine(repo)} at ${commit.slice(0, 12)}` : ''
 }
 
 function demand({ spec: { resources, machine, timeoutMs } }: JobRecord): string {

@@ -17,7 +17,7 @@ export function jobJson(job: JobRecord): Record<string, unknown> {
 export function commandOf({ spec: { input, worker } }: JobRecord): string {
   if (typeof input !== 'object' || input === null || !('run' in input)) return worker
   const { run } = input
-  return oneLine(Array.isArray(run) ? run.join(' ') : String(run))
+  return oneLine(Array.isArray(run) ? run.join(' ') : typeof run === 'string' ? run : worker)
 }
 
 /** How long a job has been at it, or was: from its start, or from its submit while it waits. */

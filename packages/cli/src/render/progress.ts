@@ -38,7 +38,7 @@ export function phase(job: JobRecord): string {
 export function summary(job: JobRecord, artifacts: readonly Artifact[], { colors }: Io): string[] {
   const ran = job.startedAt !== null && job.endedAt !== null ? ` in ${formatDuration(job.endedAt - job.startedAt)}` : ''
   const lines = [`${inColour(colors, job.state, outcome(job))}${ran} ${colors.dim(`(job ${job.id})`)}`]
-  if (artifacts.length > 0) lines.push(`${artifactsInWords(artifacts)}`)
+  if (artifacts.length > 0) lines.push(artifactsInWords(artifacts))
   return lines
 }
 

@@ -8,18 +8,12 @@
  * escapes, and control characters but the tab. The 8-bit forms (U+0080..U+009F) count as what they abbreviate.
  */
 const CONTROL =
-  // eslint-disable-next-line no-control-regex -- control characters are the subject here
   /(\x1b\[[0-9;:]*m)|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]?|[\x00-\x08\x0a-\x1f\x7f-\x9f]/g
 
 /** The line without control sequences; with `colour`, its colours stay, and are switched off at its end. */
 export function sanitize(line: string, colour: boolean): string {
-  let coloured = false
-  const clean = lastFrame(line).replaceAll(CONTROL, (_, sgr: string | undefined) => {
-    if (!colour || sgr === undefined) return ''
-    coloured = true
-    return sgr
-  })
-  return coloured ? `${clean}\u001b[0m` : clean
+  const clean = lastFrame(line).replaceAll(CONTROL, (_, sgr: string | undefined) => (colour ? (sgr ?? '') : ''))
+  return clean.includes('\u001b') ? `${clean}\u001b[0m` : clean
 }
 
 /** What a progress bar that redraws itself with carriage returns shows in the end. */
