@@ -8,6 +8,10 @@ interface Manifest {
   readonly peerDependencies?: Readonly<Record<string, string>>
 }
 
+interface Locked {
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+}
+
 const manifests = ['package.json', ...readdirSync('packages').map((name) => `packages/${name}/package.json`)].map(
   (file) => JSON.parse(readFileSync(file, 'utf8')) as Manifest,
 )
@@ -22,6 +26,15 @@ it('every dependency has its reason, and every reason its dependency', () => {
   expect(explained.sort()).toEqual([...foreign].sort())
 })
 
+const lock = readFileSync('package-lock.json', 'utf8')
+
 it('package-lock.json names no registry', () => {
-  expect(readFileSync('package-lock.json', 'utf8')).not.toMatch(/"resolved": "[a-z+]+:/)
+  expect(lock).not.toMatch(/"resolved": "[a-z+]+:/)
+})
+
+it('package-lock.json holds the optional packages of every platform, without which npm ci refuses it', () => {
+  const { packages } = JSON.parse(lock) as { packages: Readonly<Record<string, Locked>> }
+  const locked = new Set(Object.keys(packages).map((path) => path.replace(/^.*node_modules\//, '')))
+  const wanted = Object.values(packages).flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}))
+  expect(wanted.filter((name) => !locked.has(name))).toEqual([])
 })
