@@ -67,9 +67,11 @@ describe('P8 what cannot be is refused with a reason, before anything is recorde
     expectTyped(await box.muster('ps'), 'CONFIG_UNSAFE')
   })
 
-  test('a record whose directory is missing', async () => {
+  test('a record whose directory is missing, or cannot be written even by root', async () => {
     box.env['MUSTER_STORE'] = 'sqlite:missing/jobs.db'
     expectTyped(await box.muster('submit', '--no-repo', '--', 'true'), 'STORE_NOT_FOUND')
+    box.env['MUSTER_STORE'] = 'sqlite:/sys/jobs.db'
+    expectTyped(await box.muster('submit', '--no-repo', '--', 'true'), 'STORE_READ_ONLY')
   })
 
   test('a file that is no record', async () => {

@@ -17,7 +17,7 @@ export class JobChanges {
   readonly #stop = new AbortController()
   readonly #listening: Promise<void>
   #rung = false
-  #failure: unknown
+  #failure: Error | undefined
   #wake: (() => void) | undefined
 
   /** Subscribes from the job's first event, so that nothing lies between the subscription and the caller's first read. */
@@ -34,7 +34,7 @@ export class JobChanges {
     if (this.#signal?.aborted) throw abortReason(this.#signal)
     const rung = this.#rung
     this.#rung = false
-    if (rung && this.#failure !== undefined) throw this.#failure
+    if (rung && this.#failure) throw this.#failure
     return rung
   }
 
@@ -50,7 +50,7 @@ export class JobChanges {
         if (event.jobId === jobId) this.#ring()
       this.#failure = new MusterError('STORE_CLOSED', 'the record was closed while the job was being watched')
     } catch (error) {
-      this.#failure = error
+      this.#failure = error instanceof Error ? error : new Error(String(error))
     }
     this.#ring()
   }

@@ -64,8 +64,7 @@ async function output(deps: HandleDeps, { id, result }: JobRecord): Promise<Pick
   if ('value' in result) return { output: result.value }
   if ('note' in result) return { output: null, note: result.note }
   const bytes = await readResult(deps, id, result.file)
-  const value: JsonValue = JSON.parse(bytes.toString('utf8'))
-  return { output: value }
+  return { output: JSON.parse(bytes.toString('utf8')) as JsonValue }
 }
 
 /** A result above 64 KiB, from its file; only the bytes that the record names by their digest are taken. */
