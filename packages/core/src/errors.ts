@@ -129,6 +129,7 @@ export const ERRORS = {
     'The message holds what the machine said.',
     true,
   ),
+  ATTEMPT_RUNNING: row('The attempt still runs on its machine.', 'Stop it first; its directory was left alone.'),
   SECRET_UNRESOLVED: row(
     'A secret that the job refers to cannot be read here.',
     'Set the variable or file where the leader runs.',

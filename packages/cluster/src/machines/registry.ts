@@ -5,7 +5,7 @@
 import { closeOnce, MusterError, type Clock, type Closable, type Logger } from '@muster/core'
 import type { Launcher, LauncherHints } from '../launch/launcher.js'
 import { shellLauncher } from '../launch/shell-launcher.js'
-import { localTransport } from './local.js'
+import { localEnvironment, localTransport } from './local.js'
 import type { Transport } from './transport.js'
 
 /** A machine as configured. What is not given is probed. */
@@ -56,6 +56,7 @@ export class MachineRegistry implements Closable {
     const transport = localTransport({ ...this.#tools })
     const launcher = shellLauncher(transport, {
       ...this.#tools,
+      environment: localEnvironment(),
       ...(config.stateDir !== undefined && { stateDir: config.stateDir }),
     })
     const reached = { config, transport, launcher }

@@ -1,0 +1,111 @@
+/**
+ * sh: what an attempt's directory says. Shared by the supervisor and by every request on the control channel.
+ * Everything is read with the shell's own words, no process is started: 100 attempts are looked at in some milliseconds.
+ *
+ * An attempt is `attempts/JOB.N/`:
+ *   key      record token marker end                                                  the start, before anything else
+ *   id.PID   the line that supervisor PID wants to claim with
+ *   claim    pid start boot startedAtMs uptime tree end | stopped atMs reason end       created once, O_EXCL: the claim
+ *   lock     held by the supervisor while it lives: the arbiter where /proc is not ours (another PID namespace)
+ *   stop     reason graceCs                                                             a wish to end it, then TERM
+ *   exit     outcome code signal possiblySignal endedAtMs resultBytes stuck | detail | end
+ *   log progress result artifacts/ work/
+ *
+ * Invariant: a record counts only with its last word, so one that was cut short (kill, full disk, power) reads as absent.
+ */
+import { sh } from './sh.js'
+
+export const COMMON = sh`
+umask 077
+
+# Uptime in hundredths of a second: cannot jump, needs no process.
+m_now() { read -r m_up m_x </proc/uptime; m_up=\${m_up%.*}\${m_up#*.}; }
+
+# pid -> m_state m_ppid m_start; fails where there is no such process.
+m_stat() {
+  m_l=
+  while read -r m_x; do m_l=$m_l$m_x; done 2>/dev/null </proc/$1/stat
+  case $m_l in *') '*) ;; *) return 1 ;; esac
+  set -- \${m_l##*) }
+  m_state=$1 m_ppid=$2 m_start=\${20}
+}
+
+m_lives() { m_stat "$1" && case $m_state in [ZX]) return 1 ;; esac; }
+
+# pid start boot: is it that very process?
+m_is() { [ "$3" = "$m_boot" ] && m_lives "$1" && [ "$m_start" = "$2" ]; }
+
+# A kernel lock outlives no process and is seen across PID namespaces.
+m_locked() {
+  [ -e "$1" ] || return 1
+  if [ -n "$m_flock" ]; then "$m_flock" -n "$1" true; [ $? = 1 ]
+  elif [ -n "$m_perl" ]; then "$m_perl" -e 'open(L,"<",shift)||exit 2;flock(L,6)||exit 1' "$1"; [ $? = 1 ]
+  else return 1; fi
+}
+
+# JOB.N TOKEN -> m_st: absent foreign open stopped running exited gone; m_at m_up0 m_tree m_pid m_why
+m_look() {
+  m_st=absent m_at=0 m_tree=- m_pid=0 m_why=-
+  if [ -L "$1" ]; then m_st=foreign; return; fi
+  [ -e "$1/key" ] || return 0
+  m_rec= m_tok= m_mark=
+  read -r m_rec m_tok m_mark m_x 2>/dev/null <"$1/key"
+  if [ "$m_tok" != "$2" ]; then m_st=foreign; return; fi
+  m_st=open
+  [ -e "$1/claim" ] || return 0
+  m_judge "$1"
+}
+
+m_judge() {
+  m_c=
+  read -r m_c 2>/dev/null <"$1/claim"
+  case $m_c in
+  'stopped '*' end') set -- $m_c; m_st=stopped m_at=$2 m_why=$3; return ;;
+  *' end') set -- "$1" $m_c; m_facts "$@" ;;
+  *) # Created and not written yet: a contender is at it, or died between two system calls.
+    for m_f in "$1"/id.*; do
+      read -r m_c 2>/dev/null <"$m_f" || continue
+      set -- "$1" $m_c
+      m_facts "$@"
+      m_is "$m_pid" "$m_began" "$m_bootwas" && break
+    done ;;
+  esac
+  m_st=running
+  m_exit "$1" && { m_st=exited; return; }
+  m_is "$m_pid" "$m_began" "$m_bootwas" && return
+  # It may have ended between the two looks.
+  m_exit "$1" && { m_st=exited; return; }
+  m_locked "$1/lock" && return
+  m_st=gone m_why=supervisor-killed
+  [ "$m_bootwas" = "$m_boot" ] || m_why=reboot
+}
+
+m_facts() { m_pid=$2 m_began=$3 m_bootwas=$4 m_at=$5 m_tree=$7; }
+
+# Becomes the command in a session of its own, with the interrupts that a background job lost.
+m_apart() {
+  if [ -n "$m_perl" ] && [ -z "\${PERL5OPT-}" ]; then
+    exec "$m_perl" -e '$SIG{INT}=$SIG{QUIT}="DEFAULT";syscall(shift()+0);exec{$ARGV[0]}@ARGV;exit 126' "$m_setsid" "$@"
+  fi
+  [ -z "$m_session" ] || exec "$m_session" "$@"
+  exec "$@"
+}
+
+# DIR -> m_ended m_detail; fails unless the exit record is whole.
+m_exit() {
+  m_ended= m_detail= m_last=
+  { read -r m_ended; read -r m_detail; read -r m_last; } 2>/dev/null <"$1/exit"
+  [ "$m_last" = end ]
+}
+
+# Live processes that carry the marker MARK, by limit or by environment -> m_marked
+m_bearers() {
+  m_marked=
+  for m_f in $(grep -lsE "^Max file locks +$1 |MUSTER_MARK=$1" /proc/[0-9]*/limits /proc/[0-9]*/environ); do
+    m_f=\${m_f#/proc/} m_f=\${m_f%%/*}
+    case " $m_marked " in *" $m_f "*) continue ;; esac
+    [ "$m_f" != $$ ] && m_lives "$m_f" && m_marked="$m_marked $m_f"
+  done
+  [ -n "$m_marked" ]
+}
+`

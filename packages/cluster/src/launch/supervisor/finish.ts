@@ -1,0 +1,99 @@
+/**
+ * sh: the log of an attempt and its end. The log passes through `dd`, which stops at the cap while the job writes on into
+ * nothing. It counts short reads as whole ones, so it is asked again until the cap is reached or the writers are gone.
+ * The end: kill what the command left behind, drain the log, write the exit record, sync it, tell whoever follows `events`.
+ */
+import { sh } from './sh.js'
+
+export const FINISH = sh`
+# A pipe without a process: a here-document is one in dash and ash. Elsewhere a FIFO.
+m_log_open() {
+  exec 7<<M_END
+M_END
+  if [ -p /proc/self/fd/7 ]; then exec 8>/proc/self/fd/7
+  else mkfifo pipe; exec 7<>pipe 8>pipe 7<pipe; rm -f pipe; fi
+  ( exec 3>&- 8>&-; trap '' TERM HUP INT QUIT; m_log_write ) <&7 & m_logger=$!
+  exec 7<&-
+  m_helpers="$m_helpers $m_logger"
+}
+
+m_log_write() {
+  m_left=$((m_cap - 100))
+  while [ $m_left -gt 0 ]; do
+    m_bs=65536
+    [ $m_left -gt 1048576 ] || m_bs=512
+    m_said=$(exec dd bs=$m_bs count=$m_left iflag=count_bytes 2>&1 >>log) || break
+    m_n=\${m_said%% records in*} m_n=\${m_n##*[!0-9+]} m_n=$((m_n))
+    [ $m_n -ge $(((m_left + m_bs - 1) / m_bs)) ] || return 0
+    m_n=\${m_said##*records out} m_n=\${m_n%% byte*}
+    m_left=$((m_left - m_n))
+  done
+  case $(exec dd bs=1 count=1 2>&1 >/dev/null) in 1+0*) ;; *) return 0 ;; esac
+  printf '\n[muster: the log reached its limit of %s bytes; what follows was dropped]\n' "$m_cap" >>log
+  exec cat >/dev/null
+}
+
+# A count of kills for want of memory in our cgroup -> m_oom (0 where it cannot be read)
+m_oom_count() {
+  m_oom=0 m_v2= m_v1=
+  if [ -z "$m_oomfile" ]; then
+    while IFS=: read -r m_x m_c m_f; do
+      case $m_c in '') m_v2=/sys/fs/cgroup$m_f/memory.events ;; *memory*) m_v1=/sys/fs/cgroup/memory$m_f/memory.oom_control ;; esac
+    done </proc/self/cgroup
+    m_oomfile=\${m_v1:-$m_v2}
+  fi
+  while read -r m_x m_c; do
+    [ "$m_x" != oom_kill ] || m_oom=$m_c
+  done 2>/dev/null <"$m_oomfile"
+  return 0
+}
+
+m_finish() {
+  trap : TERM
+  [ -z "$m_watch" ] || kill -TERM "$m_watch" 2>/dev/null
+  # A step that wrote no code did not end by itself.
+  [ -n "$m_stopped" ] || [ ! -e stop ] || [ -e code.$m_step ] || read -r m_stopped m_x <stop
+  if m_tree; then m_kill "$m_grace"; fi
+  exec 8>&-
+  trap m_let_go TERM
+  if [ "$m_stuck" != - ]; then m_let_go; fi
+  while wait $m_logger; m_lives $m_logger && [ "$m_ppid" = $$ ]; do :; done
+  m_verdict
+  m_size=-1
+  if [ -f result ] && [ ! -L result ]; then m_size=$(wc -c <result) m_size=$((m_size)); fi
+  m_now
+  while ! printf '%s\n%s\nend\n' "$m_outcome $m_rc $m_signal \${m_maybe:-0} $((m_at0 + (m_up - m_up0) * 10)) $m_size $m_stuck" "$m_detail" >exit
+  do m_pause 1; done 2>/dev/null
+  sync exit . 2>/dev/null || sync
+  m_gpus_release
+  printf '%s\n' "$m_key" >>../../events
+}
+
+# Asked to stop when only the log is left: somebody we cannot see holds it.
+m_let_go() {
+  m_pause 0.5
+  m_helpers= m_found=
+  m_below "$m_logger"
+  kill -KILL $m_found $m_logger 2>/dev/null
+}
+
+m_verdict() {
+  if [ -n "$m_stopped" ]; then m_outcome=$m_stopped
+  elif [ "$m_rc" = 0 ]; then m_outcome=succeeded
+  elif [ "$m_step" != command ] || [ -e refused ]; then m_outcome=setup-failed m_detail="$m_step ended with $m_rc"
+  elif [ "$m_rc" = 137 ] && m_oom_count && [ "$m_oom" -gt "$m_oom0" ]; then m_outcome=oom m_detail="$m_oomfile: oom_kill $m_oom0 -> $m_oom"
+  elif [ "$m_signal" -gt 0 ]; then m_outcome=signal
+    [ "$m_signal" != 9 ] || m_detail='possibly out of memory'
+  else m_outcome=exit; fi
+  for m_f in refused refused.$m_rc; do [ ! -s $m_f ] || read -r m_detail <$m_f; done
+}
+
+# What survived KILL may still hold the GPU: the claim on it then names the survivor.
+m_gpus_release() {
+  [ -n "$m_gpulist" ] || return 0
+  for m_g in $m_gpulist; do
+    if [ "$m_stuck" = - ]; then rm -f ../../gpus/$m_g.$m_key.$$
+    else m_lives "\${m_stuck%%,*}" && printf '%s\n' "\${m_stuck%%,*} $m_start $m_boot $m_record end" >../../gpus/$m_g.$m_key.$$; fi
+  done
+}
+`

@@ -1,0 +1,133 @@
+/**
+ * sh: what a controller asks over the control channel, each a function that works in `attempts/`, prints lines and starts no
+ * process where it can help it. Arguments are JOB.N names and tokens, checked by the controller to be plain words.
+ */
+import { sh } from './sh.js'
+
+export const VERBS = sh`
+# KEY TOKEN RECORD MARK: the directory with its key, whoever came first.
+m_make() {
+  mkdir -p "$1/work" "$1/artifacts" || return 1
+  [ -e "$1/key" ] || ( set -C; printf '%s %s %s end\n' "$3" "$2" "$4" >"$1/key" ) 2>/dev/null
+  m_look "$1" "$2"
+}
+
+# KEY TOKEN RECORD MARK EPOCH JOB GLOBS: succeeds where a supervisor may be started; else says why not.
+m_open() {
+  m_look "$1" "$2"
+  case $m_st in absent | open) m_make "$1" "$2" "$3" "$4" && mkdir -p "../keep/$6" || return ;; esac
+  # The key is written, so whoever raises the epoch now finds this attempt.
+  for m_f in "../records/$3"/*; do
+    [ ! -e "$m_f" ] || [ "\${m_f##*/}" -le "$5" ] || { printf 'superseded %s\n' "\${m_f##*/}"; return 1; }
+  done
+  [ "$m_st" = open ] || { m_say; return 1; }
+  printf '%s' "$7" >"$1/globs"
+}
+
+m_say() { printf '%s %s\n' "$m_st" "$m_why"; }
+
+# NONCE, then KEY TOKEN of each: a line of facts, and what belongs to its state.
+m_inspect() {
+  m_nonce=$1 m_logs= m_lines=
+  shift
+  while [ $# -gt 0 ]; do
+    m_look "$1" "$2"
+    printf '%s %s %s %s\n' $m_st "$m_at" "$m_tree" "$m_why"
+    case $m_st in
+    exited)
+      printf '%s\n%s\n' "$m_ended" "$m_detail"
+      m_result "$1" $m_ended ;;
+    gone)
+      m_marked=
+      [ "$m_why" = reboot ] || m_bearers "$m_mark"
+      printf '%s\n' "$m_marked" ;;
+    esac
+    case $m_st in running | exited | gone)
+      m_logs="$m_logs $1/log"
+      [ ! -s "$1/progress" ] || [ ! -f "$1/progress" ] || [ -L "$1/progress" ] || m_lines="$m_lines $1/progress" ;;
+    esac
+    shift 2
+  done
+  printf '%s\n' "$m_nonce"
+  [ -z "$m_logs" ] || stat -c '%s %n' $m_logs 2>/dev/null
+  printf '%s\n' "$m_nonce"
+  [ -z "$m_lines" ] || tail -v -c 400 $m_lines
+}
+
+# KEY and the words of its exit record: a small result, then the nonce.
+m_result() {
+  [ "$7" -lt 0 ] || [ "$7" -gt 65536 ] || [ -L "$1/result" ] || dd "if=$1/result" bs=65536 count=1 iflag=fullblock 2>/dev/null
+  printf '\n%s\n' "$m_nonce"
+}
+
+# KEY TOKEN RECORD MARK NOW REASON GRACE SUPERVISOR
+m_stop() {
+  m_look "$1" "$2"
+  case $m_st in absent | open)
+    m_make "$1" "$2" "$3" "$4" || return
+    [ "$m_st" != open ] || ( set -C; printf 'stopped %s %s end\n' "$5" "$6" >"$1/claim" ) 2>/dev/null
+    m_look "$1" "$2" ;;
+  esac
+  case $m_st in
+  running)
+    ( set -C; printf '%s %s\n' "$6" "$7" >"$1/stop" ) 2>/dev/null
+    if m_is "$m_pid" "$m_began" "$m_bootwas"; then kill -TERM "$m_pid"; kill -CONT "$m_pid"; fi 2>/dev/null ;;
+  gone)
+    [ "$m_why" != reboot ] && m_bearers "$m_mark" || { printf 'over -\n'; return; }
+    ( m_apart sh "$8" reap "$m_mark" "$7" "$1" ) >/dev/null 2>&1 </dev/null & ;;
+  esac
+  m_say
+}
+
+# MARK GRACE KEY: ends what a dead supervisor left.
+m_reap() {
+  m_mark=$1 m_kind=none m_helpers=
+  m_kill "$2"
+  printf '%s\n' "$3" >>../events
+}
+
+# RECORD EPOCH-or--: remembers the epoch, then names every attempt of the record, and what cannot be read.
+m_list() {
+  if [ "$2" != - ]; then
+    mkdir -p "../records/$1" && : >>"../records/$1/$2" || return
+    for m_f in "../records/$1"/*; do [ "\${m_f##*/}" -ge "$2" ] || rm -f "$m_f"; done
+  fi
+  for m_f in *; do
+    [ -e "$m_f" ] || [ -L "$m_f" ] || continue
+    m_rec= m_tok= m_x= m_last=
+    [ -L "$m_f" ] || read -r m_rec m_tok m_x m_last 2>/dev/null <"$m_f/key"
+    if [ "$m_last" != end ]; then printf 'bad - %s\n' "$m_f"
+    elif [ "$m_rec" = "$1" ]; then printf 'ok %s %s\n' "$m_tok" "$m_f"
+    # Closed by a stop before it began: whose it was, nobody said.
+    elif [ "$m_rec" = - ]; then printf 'bad %s %s\n' "$m_tok" "$m_f"; fi
+  done
+}
+
+# KEY TOKEN of each: removes what is over, names what is kept and why.
+m_remove() {
+  m_gone=
+  while [ $# -gt 0 ]; do
+    m_look "$1" "$2"
+    case $m_st in
+    exited)
+      m_tries=0
+      while m_is "$m_pid" "$m_began" "$m_bootwas" && [ $m_tries -lt 50 ]; do sleep 0.02; m_tries=$((m_tries + 1)); done
+      case $m_ended in *' -') ;; *) m_bearers "$m_mark" && m_st=running ;; esac ;;
+    gone) [ "$m_why" = reboot ] || { m_bearers "$m_mark" && m_st=running; } ;;
+    esac
+    case $m_st in running | foreign) printf '%s %s\n' $m_st "$1" ;; *) [ ! -e "$1" ] || m_gone="$m_gone $1" ;; esac
+    shift 2
+  done
+  [ -n "$m_gone" ] || return 0
+  # The key goes last, so a removal that is cut short can be told whose it is.
+  for m_f in $m_gone; do set -- "$@" "$m_f/work" "$m_f/artifacts"; done
+  rm -rf "$@" 2>/dev/null || { chmod -R u+rwX "$@"; rm -rf "$@"; }
+  rm -rf $m_gone || return
+  for m_f in $m_gone; do
+    for m_c in ../gpus/*."$m_f".*; do [ ! -e "$m_c" ] || rm -f "$m_c"; done
+    set -- "\${m_f%.*}".*
+    [ -e "$1" ] || [ ! -d "../keep/\${m_f%.*}" ] || rmdir "../keep/\${m_f%.*}" 2>/dev/null
+  done
+  return 0
+}
+`
