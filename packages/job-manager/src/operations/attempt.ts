@@ -55,7 +55,7 @@ export function* place(
     ...CLEAN,
   })
   yield ['insertAttempt', [job.n, job.attempt, token, epoch, 1, machine, gpus, tx.now]]
-  yield* record(tx, job, { action: 'place', actor, attempt: job.attempt, data: placed(machine, gpus) })
+  record(tx, job, { action: 'place', actor, attempt: job.attempt, data: placed(machine, gpus) })
   const attempt = yield* loadAttempt(job.n, job.attempt)
   if (!attempt) throw new MusterError('STORE_FAILED', `attempt ${job.attempt} of ${uuid(job.id)} was not written`)
   return both(job, attempt)
@@ -86,7 +86,7 @@ export function* start(
   const job = yield* save(tx, proven.job, { state: stateNumber('running'), unstarted: 0, started })
   yield* saveAttempt(proven.attempt, { tree, started })
   const data = { machine: proven.attempt.machine, ...(skewMs !== null && { skewMs }) }
-  yield* record(tx, job, { action: 'start', actor, attempt: no, data, happened: startedAt })
+  record(tx, job, { action: 'start', actor, attempt: no, data, happened: startedAt })
   return values(job)
 }
 
@@ -107,7 +107,7 @@ export function* release(
   yield* saveAttempt(attempt, { open: 0, ended: tx.now, outcome: 'released', detail: packed({ text: reason }) })
   // Whoever placed it lived to give it back: that placement does not count towards the limit of place().
   const unstarted = attempt.epoch === epoch ? Math.max(0, was.unstarted - 1) : was.unstarted
-  yield* record(tx, was, { action: 'release', actor, attempt: no, data: { reason } })
+  record(tx, was, { action: 'release', actor, attempt: no, data: { reason } })
   const wished = yield* fulfilWishes(tx, was)
   if (wished) return values(yield* endWaiting(tx, was, 'cancelled', actor, 'cancelled', { reason: wished }))
   if (unstarted >= LAUNCH_FAILURES_MAX)
@@ -137,7 +137,7 @@ export function* proof(
       report: action,
       text: `${action} of attempt ${no} while attempt ${job.attempt} is current`,
     }
-    yield* record(tx, job, { action: 'report-refused', actor, attempt: no, data: facts })
+    record(tx, job, { action: 'report-refused', actor, attempt: no, data: facts })
     return {
       code: 'ATTEMPT_SUPERSEDED',
       message: `job ${uuid(job.id)}: the report of attempt ${no} does not belong to attempt ${job.attempt}, which is current`,

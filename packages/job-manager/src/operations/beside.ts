@@ -41,7 +41,7 @@ export function* setConditions(
   if (conditions === packed(before)) return values(was)
   const job = yield* save(tx, was, { conditions })
   const facts = { machine: attempt.machine, ...unpacked(data) }
-  for (const action of changes(before, after)) yield* record(tx, job, { action, actor, attempt: no, data: facts })
+  for (const action of changes(before, after)) record(tx, job, { action, actor, attempt: no, data: facts })
   return values(job)
 }
 
@@ -98,7 +98,7 @@ export function* collected(
   const [left] = yield ['collecting', [was.n]]
   const cleared = collecting !== undefined && Number(left?.[0]) === 0
   const job = cleared ? yield* save(tx, was, { conditions: packed(others) }) : was
-  yield* record(tx, job, { action: 'collected', actor, attempt: no, data: unpacked(data) })
+  record(tx, job, { action: 'collected', actor, attempt: no, data: unpacked(data) })
   return values(job)
 }
 
@@ -118,7 +118,7 @@ export function* confirmGone(
   if (attempt.unconfirmed === 0) return null
   yield* saveAttempt(attempt, { unconfirmed: 0, open: attempt.collecting })
   const data = { machine: attempt.machine, text: `attempt ${no} is confirmed gone` }
-  yield* record(tx, job, { action: 'confirmed', actor, attempt: no, data })
+  record(tx, job, { action: 'confirmed', actor, attempt: no, data })
   return null
 }
 
@@ -128,7 +128,7 @@ export function* note(tx: Tx, id: string, action: Action, actor: string, data: s
     throw new MusterError('INVALID_ARGUMENT', `a note cannot claim ${JSON.stringify(action)}: that event moves a job`)
   const job = yield* load(id)
   const facts: EventData = unpacked(data)
-  yield* record(tx, job, { action, actor, attempt: job.attempt, data: facts })
+  record(tx, job, { action, actor, attempt: job.attempt, data: facts })
   return null
 }
 

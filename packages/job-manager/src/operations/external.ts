@@ -80,7 +80,7 @@ function* step(tx: Tx, was: JobRow, event: JobEvent, args: StatusArgs): Steps<Jo
     ...(ends && exitCode !== null && { exitCode }),
     ...(ends && message !== null && { text: message }),
   }
-  yield* record(tx, job, { action: event, actor, attempt: job.attempt, data })
+  record(tx, job, { action: event, actor, attempt: job.attempt, data })
   return job
 }
 

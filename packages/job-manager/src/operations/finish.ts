@@ -77,7 +77,7 @@ export function* finish(tx: Tx, ...args: FinishArgs): Steps<Row | Refusal> {
     open: collecting | notConfirmedGone,
   })
   if (stateName(was.state) === 'scheduled' && started !== null)
-    yield* record(tx, was, {
+    record(tx, was, {
       action: 'start',
       actor,
       attempt: no,
@@ -102,7 +102,7 @@ export function* finish(tx: Tx, ...args: FinishArgs): Steps<Row | Refusal> {
     ...why(outcome, facts),
     ...(wish !== undefined && next.event !== 'cancel' && { cancelRequested: wish }),
   }
-  yield* record(tx, job, { action: next.event, actor, attempt: no, data, happened: endedAt })
+  record(tx, job, { action: next.event, actor, attempt: no, data, happened: endedAt })
   return values(job)
 }
 

@@ -48,8 +48,8 @@ export function* insert(tx: Tx, ...args: InsertArgs): Steps<number | Row | Refus
     for (const [label, value] of Object.entries(JSON.parse(labels) as Record<string, string>))
       yield ['insertLabel', [label, value, n]]
   if (name !== '') yield ['insertName', [name, n]]
-  yield* record(tx, { n, id }, { action: 'submit', actor, attempt: 0 })
-  yield* record(tx, { n, id }, { action: 'ready', actor, attempt: 0 })
+  record(tx, { n, id }, { action: 'submit', actor, attempt: 0 })
+  record(tx, { n, id }, { action: 'ready', actor, attempt: 0 })
   tx.count(QUEUED, worker, 1)
   return tx.now
 }

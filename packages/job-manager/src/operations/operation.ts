@@ -45,8 +45,8 @@ export interface Tx {
   readonly memo: Map<string, number>
   /** Sums a change of a counter, written once at the commit. */
   count(state: number, worker: string, change: number): void
-  /** Says which job (32 hex digits) got an event. */
-  touch(id: string): void
+  /** Appends an event's row for the job with this id (32 hex digits), written in this order before the commit. */
+  append(id: string, event: Row): void
 }
 
 /** The number that stands for a state in SQL. */
@@ -98,8 +98,8 @@ export function* saveAttempt(was: AttemptRow, change: Partial<AttemptRow>): Step
   return attempt
 }
 
-/** Appends an event of a job. */
-export function* record(
+/** Appends an event of a job. It is written with those of the whole group, before the commit. */
+export function record(
   tx: Tx,
   job: Pick<JobRow, 'n' | 'id'>,
   event: {
@@ -109,10 +109,12 @@ export function* record(
     readonly data?: EventData
     readonly happened?: number | null
   },
-): Steps<void> {
+): void {
   const { action, actor, attempt, data = {}, happened = null } = event
-  yield ['insertEvent', [job.n, attempt, ACTIONS.indexOf(action), actor, tx.now, happened, packed(data)]]
-  tx.touch(job.id)
+  if (!Number.isInteger(attempt))
+    throw new MusterError('INVALID_ARGUMENT', `attempt: expected a number, got ${attempt}`)
+  const time = happened === null ? null : Math.round(happened)
+  tx.append(job.id, [job.n, attempt, ACTIONS.indexOf(action), actor, tx.now, time, packed(data)])
 }
 
 /** Refuses the write of a scheduler that does not lead (any more). */

@@ -9,7 +9,7 @@ export function* promoteDue(tx: Tx, epoch: number, limit: number): Steps<readonl
   const promoted: SqlValue[] = []
   for (const due of yield ['due', [tx.now, limit]]) {
     const job = yield* save(tx, jobRow(due), { state: stateNumber('queued'), run_at: null })
-    yield* record(tx, job, { action: 'ready', actor: 'leader', attempt: job.attempt })
+    record(tx, job, { action: 'ready', actor: 'leader', attempt: job.attempt })
     promoted.push(job.id, job.queue)
   }
   const [next] = yield ['nextDue', []]
@@ -55,7 +55,7 @@ export function* freeGpus(tx: Tx, name: string, gpu: string, actor: string): Ste
     const [found] = typeof id === 'string' && isJobId(id) ? yield ['jobById', [id.replaceAll('-', '')]] : []
     if (!found) continue
     const job = jobRow(found)
-    yield* record(tx, job, { action: 'freed', actor, attempt: job.attempt, data: { text: uuid, machine: name } })
+    record(tx, job, { action: 'freed', actor, attempt: job.attempt, data: { text: uuid, machine: name } })
   }
   return lifted.map(([uuid]) => uuid)
 }

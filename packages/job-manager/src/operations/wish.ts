@@ -38,7 +38,7 @@ export function* cancel(tx: Tx, id: string, by: string, reason: string): Steps<r
   const job = yield* save(tx, was, { conditions: packed({ ...conditions, cancelRequested }) })
   yield ['insertWish', [job.n, 'cancel', by, reason, tx.now]]
   const data: EventData = reason === '' ? {} : { reason }
-  yield* record(tx, job, { action: 'cancel-requested', actor: by, attempt: job.attempt, data })
+  record(tx, job, { action: 'cancel-requested', actor: by, attempt: job.attempt, data })
   return ['requested', values(job)]
 }
 
@@ -73,9 +73,9 @@ export function* restart(tx: Tx, id: string, by: string, reason: string, force: 
     conditions: packed(collecting === undefined ? {} : { collecting }),
   })
   const data = { ...(reason !== '' && { reason }), ...(lingering && { forced: true }) }
-  yield* record(tx, pending, { action: 'restart', actor: by, attempt: was.attempt, data })
+  record(tx, pending, { action: 'restart', actor: by, attempt: was.attempt, data })
   const job = yield* save(tx, pending, { state: stateNumber('queued') })
-  yield* record(tx, job, { action: 'ready', actor: by, attempt: was.attempt })
+  record(tx, job, { action: 'ready', actor: by, attempt: was.attempt })
   return values(job)
 }
 
@@ -101,7 +101,7 @@ export function* endWaiting(
   })
   const attempt = isLive(was.state) ? was.attempt : 0
   const facts = state === 'failed' ? { reason, ...data } : data
-  yield* record(tx, job, { action: state === 'failed' ? 'fail' : 'cancel', actor, attempt, data: facts })
+  record(tx, job, { action: state === 'failed' ? 'fail' : 'cancel', actor, attempt, data: facts })
   return job
 }
 

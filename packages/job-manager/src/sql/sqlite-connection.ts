@@ -40,15 +40,18 @@ export class Connection {
     if (mode === 'read') this.#db.exec('PRAGMA query_only = ON')
   }
 
-  /** Executes one statement. `wrote` tells whether it could have changed something. */
+  /**
+   * Executes one statement. A write without RETURNING answers one row, the key of what it inserted, when it changed something.
+   * `wrote` tells whether it could have.
+   */
   call(sql: string, params: readonly SqlValue[]): { readonly rows: readonly Row[]; readonly wrote: boolean } {
     const { statement, reads, writes, parameters } = this.#prepare(sql)
     if (params.length !== parameters)
       throw new MusterError('STORE_FAILED', `a statement takes ${parameters} values, got ${params.length}: ${sql}`)
     checkValues(params)
     if (reads) return { rows: statement.all([...params]) as Row[], wrote: writes }
-    statement.run([...params])
-    return { rows: [], wrote: true }
+    const { changes, lastInsertRowid } = statement.run([...params])
+    return { rows: changes > 0 ? [[Number(lastInsertRowid)]] : [], wrote: true }
   }
 
   /** Reads outside of a transaction: waits while another process recovers or closes the file. */

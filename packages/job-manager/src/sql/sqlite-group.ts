@@ -38,7 +38,10 @@ export function runGroup(db: Connection, message: readonly SqlValue[]): GroupOut
   try {
     for (;;) {
       try {
-        return db.transaction(() => attemptGroup(db, group, failed))
+        const tx = new Gathered(shapes)
+        const outcome = db.transaction(() => attemptGroup(db, tx, group, failed))
+        rememberShapes(tx.memo)
+        return outcome
       } catch (error) {
         if (!(error instanceof Poisoned)) throw error
         failed.set(error.index, error.failure)
@@ -56,6 +59,16 @@ export function failure(error: unknown, file: string): Failure {
   return { error: { code, message, hint, retryable, details: details as Refusal['details'] } }
 }
 
+/** Numbers of committed shapes: a shape is never removed, so they stay true whoever writes. */
+const shapes = new Map<string, number>()
+const SHAPES_MAX = 1_000
+
+function rememberShapes(memo: ReadonlyMap<string, number>): void {
+  if (memo.size <= shapes.size) return
+  if (shapes.size > SHAPES_MAX) shapes.clear()
+  for (const [text, n] of memo) if (text.startsWith('{')) shapes.set(text, n)
+}
+
 class Poisoned extends Error {
   readonly index: number
   readonly failure: Failure
@@ -66,27 +79,60 @@ class Poisoned extends Error {
   }
 }
 
-function attemptGroup(db: Connection, group: readonly Asked[], failed: ReadonlyMap<number, Failure>): GroupOutcome {
-  const touched = new Set<string>()
-  const changes = new Map<string, [state: number, worker: string, change: number]>()
-  const tx: Tx = {
-    now: Date.now(),
-    memo: new Map(),
-    count: (state, worker, change) => {
-      const sum = changes.get(`${state} ${worker}`) ?? [state, worker, 0]
-      sum[2] += change
-      changes.set(`${state} ${worker}`, sum)
-    },
-    touch: (id) => touched.add(id),
+/** What the operations of one transaction gathered, to be written at once before it is committed. */
+class Gathered implements Tx {
+  readonly now = Date.now()
+  readonly memo: Map<string, number>
+  readonly touched = new Set<string>()
+  readonly #counts = new Map<string, [state: number, worker: string, change: number]>()
+  #events: Row[] = []
+  appended = 0
+
+  constructor(memo: ReadonlyMap<string, number>) {
+    this.memo = new Map(memo)
   }
-  const answers = group.map((asked, index) => failed.get(index) ?? runOne(db, tx, asked, index))
-  for (const change of changes.values()) if (change[2] !== 0) db.call(statements.count, change)
-  return { answers, touched: [...touched] }
+
+  count(state: number, worker: string, change: number): void {
+    const key = `${state} ${worker}`
+    const sum = this.#counts.get(key)
+    if (sum) sum[2] += change
+    else this.#counts.set(key, [state, worker, change])
+  }
+
+  append(id: string, event: Row): void {
+    this.touched.add(id)
+    this.#events.push(event)
+    this.appended += 1
+  }
+
+  writeEvents(db: Connection): void {
+    if (this.#events.length === 0) return
+    db.call(statements.insertEvents, [JSON.stringify(this.#events)])
+    this.#events = []
+  }
+
+  write(db: Connection): void {
+    this.writeEvents(db)
+    for (const sum of this.#counts.values()) if (sum[2] !== 0) db.call(statements.count, sum)
+  }
 }
 
-function runOne(db: Connection, tx: Tx, asked: Asked, index: number): Answer {
+function attemptGroup(
+  db: Connection,
+  tx: Gathered,
+  group: readonly Asked[],
+  failed: ReadonlyMap<number, Failure>,
+): GroupOutcome {
+  const answers = group.map((asked, index) => failed.get(index) ?? runOne(db, tx, asked, index))
+  tx.write(db)
+  return { answers, touched: [...tx.touched] }
+}
+
+function runOne(db: Connection, tx: Gathered, asked: Asked, index: number): Answer {
+  const { appended } = tx
   let wrote = false
   const call = (name: StatementName, params: readonly SqlValue[]): readonly Row[] => {
+    if (name === 'lastMove') tx.writeEvents(db)
     const outcome = db.call(statements[name], params)
     wrote ||= outcome.wrote
     return outcome.rows
@@ -98,7 +144,7 @@ function runOne(db: Connection, tx: Tx, asked: Asked, index: number): Answer {
   } catch (error) {
     // SQLite has ended the transaction by itself (a full disk): what would follow were commits of their own.
     if (!db.inTransaction) throw error
-    if (wrote) throw new Poisoned(index, failure(error, db.file))
+    if (wrote || tx.appended > appended) throw new Poisoned(index, failure(error, db.file))
     return failure(error, db.file)
   }
 }

@@ -1,6 +1,7 @@
 /**
  * The statements of the SQLite dialect, by name. Operations and queries name them, so another dialect is another table of the
- * same names. Ids and tokens are bound as hex digits. A `?` stands for a parameter and nothing else.
+ * same names. Ids and tokens are bound as hex digits. A write without RETURNING
+ * answers one row, the key of what it inserted, when it changed something. A `?` stands for a parameter and nothing else.
  */
 import { JOB_STATES } from '@muster/core'
 import { ATTEMPT_COLUMNS, JOB_COLUMNS } from './rows.js'
@@ -31,16 +32,16 @@ export const statements = {
   // ---- jobs
   /** id key worker state priority external shape queue owner labels created updated spec payload -> n */
   insertJob: `INSERT INTO job(id, key, worker, state, priority, external, shape, queue, owner, labels, created, updated, spec, payload)
-    VALUES(unhex(?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n`,
+    VALUES(unhex(?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   insertLabel: `INSERT INTO label(name, value, state, job) VALUES(?, ?, 0, ?)`,
-  insertShape: `INSERT INTO shape(text) VALUES(?) RETURNING n`,
+  insertShape: `INSERT INTO shape(text) VALUES(?)`,
   shape: `SELECT n FROM shape WHERE text = ?`,
   jobById: `SELECT ${JOB} FROM job j WHERE j.id = unhex(?)`,
   jobByName: `SELECT ${JOB} FROM name x JOIN job j ON j.n = x.job WHERE x.name = ?`,
   jobByKey: `SELECT ${JOB} FROM job j WHERE j.key = ?`,
   insertName: `INSERT INTO name(name, job) VALUES(?, ?)`,
-  /** changes…, n, expected state, expected attempt -> n, nothing when somebody was first */
-  saveJob: `UPDATE job SET ${sets(JOB_CHANGES)} WHERE n = ? AND state = ? AND attempt = ? RETURNING n`,
+  /** changes…, n, expected state, expected attempt -> a row, nothing when somebody was first */
+  saveJob: `UPDATE job SET ${sets(JOB_CHANGES)} WHERE n = ? AND state = ? AND attempt = ?`,
   /** progress updated n */
   saveProgress: `UPDATE job SET progress = ?, updated = ? WHERE n = ?`,
   saveLabels: `UPDATE label SET state = ? WHERE job = ?`,
@@ -64,8 +65,10 @@ export const statements = {
     ORDER BY a.job, a.no LIMIT ?`,
 
   // ---- events
-  /** job attempt action actor at happened data */
-  insertEvent: `INSERT INTO event(job, attempt, action, actor, at, happened, data) VALUES(?, ?, ?, ?, ?, ?, ?)`,
+  /** all events of a group, in order, as a JSON array of [job, attempt, action, actor, at, happened, data] */
+  insertEvents: `INSERT INTO event(job, attempt, action, actor, at, happened, data)
+    SELECT x.value ->> 0, x.value ->> 1, x.value ->> 2, x.value ->> 3, x.value ->> 4, x.value ->> 5, x.value ->> 6
+    FROM json_each(?) x ORDER BY x.key`,
   lastMove: `SELECT action, actor FROM event WHERE job = ? AND action < ? ORDER BY seq DESC LIMIT 1`,
   lastSeq: `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)`,
   /** after seq, limit */
