@@ -9,7 +9,7 @@ import { FETCH_FSCK } from './fsck.js'
 import { runGit, type GitCall } from './git.js'
 import { redact } from './git-errors.js'
 import type { Origin } from './input.js'
-import { holds, keepRef, withMirror, type Mirror } from './mirror.js'
+import { holds, keepRef, syncMirror, withMirror, type Mirror } from './mirror.js'
 import { repackIfMany } from './tidy.js'
 import type { Turns } from './turns.js'
 
@@ -30,6 +30,7 @@ export async function bring(mirror: Mirror, origin: Origin, commit: string, cont
     context.progress(`bringing commit ${commit.slice(0, 12)} from ${nameOf(origin)}`)
     await fetchOrFill(mirror, origin, commit, context)
     if (!(await holds(mirror, commit))) throw shallowSource(origin)
+    await syncMirror(mirror)
     await repackIfMany(mirror.directory, plain(context))
   }
   await context.turns.take(mirror.directory, () => withMirror(mirror, plain(context), fetchAndPin))
@@ -57,7 +58,9 @@ async function fetchCommit(mirror: Mirror, origin: Origin, commit: string, conte
     `--git-dir=${mirror.directory}`,
     ...['gc.auto=0', 'maintenance.auto=false', 'core.hooksPath=/dev/null', 'protocol.version=2'].flatMap(configured),
     // Packs, never loose objects: their number is what the repack bounds.
-    ...['fetch.unpackLimit=1', 'fetch.writeCommitGraph=false', 'transfer.bundleURI=false'].flatMap(configured),
+    ...['core.fsync=all', 'fetch.unpackLimit=1', 'fetch.writeCommitGraph=false', 'transfer.bundleURI=false'].flatMap(
+      configured,
+    ),
     ...FETCH_FSCK,
     'fetch',
     ...['--progress', '--no-tags', '--no-write-fetch-head', '--no-prune', '--recurse-submodules=no'],

@@ -4,6 +4,7 @@
  */
 import { MusterError, parseWith, systemClock, type Clock, type Worker, type WorkerContext } from '@muster/core'
 import { hostname } from 'node:os'
+import { resolve } from 'node:path'
 import { asJson, planOf } from '../program.js'
 import { parseResult } from '../result.js'
 import { checkoutScript } from './checkout.js'
@@ -29,7 +30,8 @@ export interface GitWorkerOptions {
 
 /** The worker behind `git()`; register it under the name `git`. */
 export function gitWorker(options: GitWorkerOptions): Worker {
-  const { mirrorsDirectory, clock = systemClock, silenceMs = 120_000, host = hostname() } = options
+  const { clock = systemClock, silenceMs = 120_000, host = hostname() } = options
+  const mirrors = resolve(options.mirrorsDirectory)
   const turns = new Turns()
   const fetching = (context: WorkerContext): FetchContext => ({
     signal: context.signal,
@@ -43,13 +45,13 @@ export function gitWorker(options: GitWorkerOptions): Worker {
     async resolve(input, context) {
       const request = parseWith(inputSchema, input, 'git')
       const source = parseSource(request.repo)
-      const place = { host, mirrors: mirrorsDirectory, history: request.history }
+      const place = { host, mirrors, history: request.history }
       const pinned = await pin(source, request.ref, place, fetching(context))
       return asJson({ ...request, ...pinned } satisfies Payload)
     },
     async prepare(job, machine, context) {
       const payload = parseWith(payloadSchema, job.payload, 'payload')
-      const mirror = mirrorNamed(mirrorsDirectory, payload.mirror, payload.objectFormat)
+      const mirror = mirrorNamed(mirrors, payload.mirror, payload.objectFormat)
       await restore(mirror, payload, host, fetching(context))
       const there = machine.isLocal
         ? mirror.directory

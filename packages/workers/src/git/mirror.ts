@@ -4,7 +4,7 @@
  */
 import { MusterError, type Clock } from '@muster/core'
 import { createHash } from 'node:crypto'
-import { lstat, mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ifMissing } from './errno.js'
 import { runGit } from './git.js'
@@ -57,6 +57,22 @@ export async function withMirror<T>(
     await removeLitter(mirror.directory, options.clock)
     return work()
   })
+}
+
+/**
+ * Carries to the disk what git does not: the names of what a fetch wrote, and the list of cut-off commits. A submit answers
+ * for the commit, too (P1).
+ */
+export async function syncMirror({ directory }: Mirror): Promise<void> {
+  const names = ['shallow', 'refs/muster/keep', 'refs/muster', 'refs', 'objects/pack', 'objects', '.', '..']
+  for (const name of names) {
+    const file = await open(join(directory, name), 'r').catch(ifMissing(undefined))
+    try {
+      await file?.sync()
+    } finally {
+      await file?.close()
+    }
+  }
 }
 
 async function makeMirror(

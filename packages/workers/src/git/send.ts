@@ -3,7 +3,7 @@
  * connection that is there. The machine needs no key and no network. Invariant: the keep ref there is written last, so
  * whatever is interrupted is simply sent again.
  */
-import { MusterError, type Clock, type MachineAccess, type RunResult } from '@muster/core'
+import { MusterError, isMusterError, type Clock, type MachineAccess, type RunResult } from '@muster/core'
 import { runGit, startGit, type GitCall } from './git.js'
 import type { Mirror } from './mirror.js'
 import { EXIT, askScript, receiveScript } from './send-scripts.js'
@@ -67,7 +67,8 @@ async function sendPack(
     .finally(() => stop.abort())
   if (received.code === 0) return
   const ownFault = await packed
-  throw ownFault instanceof MusterError ? ownFault : refused(machine, received)
+  // Killed by a signal it died of the machine's end, not the other way round.
+  throw isMusterError(ownFault) && ownFault.details['exitCode'] !== null ? ownFault : refused(machine, received)
 }
 
 function packArguments(mirror: Mirror): string[] {

@@ -9,16 +9,21 @@ import { pipeline } from 'node:stream/promises'
 
 type Environment = Readonly<Record<string, string>>
 
-const clean = (home: string): Environment => ({ PATH: process.env.PATH ?? '', HOME: home, LC_ALL: 'C' })
+const clean = (home: string, path = process.env.PATH ?? ''): Environment => ({ PATH: path, HOME: home, LC_ALL: 'C' })
 
 /** A machine whose state directory and home exist. */
-export function machineAt(stateDir: string, options: { isLocal: boolean; home: string }): MachineAccess {
+export function machineAt(stateDir: string, options: { isLocal: boolean; home: string; path?: string }): MachineAccess {
   return {
     name: options.isLocal ? 'local' : 'other',
     stateDir,
     isLocal: options.isLocal,
     run: (script, { stdin = '', signal } = {}) =>
-      execute(['/bin/sh', '-c', script], { cwd: '/', env: clean(options.home), stdin, ...(signal && { signal }) }),
+      execute(['/bin/sh', '-c', script], {
+        cwd: '/',
+        env: clean(options.home, options.path),
+        stdin,
+        ...(signal && { signal }),
+      }),
     put: async (path, content, { mode = 0o600 } = {}) => {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       await writeFile(path, typeof content === 'string' ? content : Readable.from(content), { mode })
