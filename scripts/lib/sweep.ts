@@ -7,8 +7,16 @@ import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** What a rule keeps in the state directory of a user, after all jobs have ended: the record, and caches that later jobs use. */
-const KEPT_STATE = /^muster\/(jobs\.db(-wal|-shm)?|\.gitignore|files|mirrors|machine\/(cache|scripts|keep))(\/|$)/
+/**
+ * What rules keep in the state directory of a user after all jobs have ended: the record with its collected files and
+ * mirrors; of the machine what later attempts use again, MUSTER_KEEP, and which epoch led each record. Attempts and claims
+ * of GPUs are kept by none.
+ */
+const KEPT_STATE = [
+  /^muster(\/(\.gitignore|jobs\.db(-wal|-shm)?|files|mirrors|machine))?$/,
+  /^muster\/machine\/(attempts|bin|cache|events|gpus|keep|records)$/,
+  /^muster\/(files|mirrors|machine\/(bin|cache|keep|records))\//,
+]
 /** What tools of the workshop, not muster, leave in a temporary directory. */
 const TOOLS = /^(tsx-\d+|node-compile-cache|v8-compile-cache.*)$/
 
@@ -36,25 +44,25 @@ function traces(pid: string): string[] {
 function leftovers(root: string): string[] {
   const scratch = list(join(root, 'tmp')).filter((name) => !TOOLS.test(name))
   const state = join(root, 'home/.local/state')
-  const kept = tree(state).map((path) => relative(state, path))
+  const kept = (path: string): boolean => KEPT_STATE.some((rule) => rule.test(path))
+  const paths = tree(state).map((entry) => relative(state, entry.path))
   return [
     ...scratch.map((name) => `left in the temporary directory: ${name}`),
-    ...kept.filter((path) => !KEPT_STATE.test(path)).map((path) => `left in the state directory: ${path}`),
+    ...paths.filter((path) => !kept(path)).map((path) => `left in the state directory: ${path}`),
   ]
 }
 
 /** The marker stands in the environment of every process of the run; nothing of ours may ever write it down. */
 function leaks(root: string, marker: string): string[] {
   return tree(root)
-    .filter((path) => read(path).includes(marker))
-    .map((path) => `the planted variable was written to ${relative(root, path)}`)
+    .filter((entry) => entry.isFile && read(entry.path).includes(marker))
+    .map((entry) => `the planted variable was written to ${relative(root, entry.path)}`)
 }
 
-function tree(directory: string): string[] {
+function tree(directory: string): { readonly path: string; readonly isFile: boolean }[] {
   if (!existsSync(directory)) return []
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true })
+  return entries.map((entry) => ({ path: join(entry.parentPath, entry.name), isFile: entry.isFile() }))
 }
 
 const quietly =

@@ -31,6 +31,10 @@ describe('the sweep', () => {
   it('finds nothing where only what a rule keeps is left', async () => {
     plant('home/.local/state/muster/jobs.db')
     plant('home/.local/state/muster/jobs.db-wal')
+    plant('home/.local/state/muster/files/1/log')
+    plant('home/.local/state/muster/machine/events')
+    plant('home/.local/state/muster/machine/cache/git/1.git/HEAD')
+    mkdirSync(join(root, 'home/.local/state/muster/machine/attempts'))
     expect(await found()).toEqual([])
   })
 
@@ -65,11 +69,12 @@ describe('the sweep', () => {
 
   it('finds a directory, a file of an attempt, and the planted variable', async () => {
     mkdirSync(join(root, 'tmp/muster-test-forgotten'))
-    plant('home/.local/state/muster/machine/attempts/1/log', `said ${MARKER}`)
+    mkdirSync(join(root, 'home/.local/state/muster/machine/attempts/1'), { recursive: true })
+    plant('home/.local/state/muster/machine/events', `said ${MARKER}`)
     expect(await found()).toEqual([
       'left in the temporary directory: muster-test-forgotten',
-      'left in the state directory: muster/machine/attempts/1/log',
-      'the planted variable was written to home/.local/state/muster/machine/attempts/1/log',
+      'left in the state directory: muster/machine/attempts/1',
+      'the planted variable was written to home/.local/state/muster/machine/events',
     ])
   })
 })
