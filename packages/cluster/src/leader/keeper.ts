@@ -18,16 +18,16 @@ import { nameOf } from './tracked.js'
 export class Keeper {
   readonly name: string
   readonly #desk: Desk
-  readonly #reached: ReachedMachine
+  readonly #open: () => ReachedMachine
   readonly #bell = new Bell()
   readonly #attempts: Attempts
   #machine: ManagedMachine | undefined
   #closed: string | null = 'not asked yet what runs there'
 
-  constructor(desk: Desk, reached: ReachedMachine, live: readonly LiveAttempt[]) {
-    this.name = reached.config.name
+  constructor(desk: Desk, name: string, open: () => ReachedMachine, live: readonly LiveAttempt[]) {
+    this.name = name
     this.#desk = desk
-    this.#reached = reached
+    this.#open = open
     this.#attempts = new Attempts(desk, this.#bell, live)
   }
 
@@ -78,9 +78,10 @@ export class Keeper {
 
   async #reach(): Promise<ManagedMachine> {
     const { store, over } = this.#desk
-    const probe = await this.#reached.launcher.probe(over)
+    const reached = this.#open()
+    const probe = await reached.launcher.probe(over)
     const known = (await store.machines()).find((machine) => machine.name === this.name)
-    this.#machine = new ManagedMachine(this.#desk, this.#reached, probe, known)
+    this.#machine = new ManagedMachine(this.#desk, reached, probe, known)
     await this.#machine.save(null)
     return this.#machine
   }

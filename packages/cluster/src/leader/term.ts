@@ -59,7 +59,7 @@ export class Term {
     const live = await store.live()
     for (const name of this.#options.registry.configs.keys()) {
       const here = live.filter(({ attempt }) => attempt.machine === name)
-      const keeper = new Keeper(this.#desk, this.#options.registry.reach(name), here)
+      const keeper = new Keeper(this.#desk, name, () => this.#options.registry.reach(name), here)
       this.#keepers.set(name, keeper)
       tasks.run(() => keeper.run())
     }

@@ -3,8 +3,7 @@
  * everybody in this process who reads a log. Whoever made the registry closes it.
  */
 import { closeOnce, MusterError, type Clock, type Closable, type Logger } from '@muster/core'
-import type { Launcher, LauncherHints } from '../launch/launcher.js'
-import { shellLauncher } from '../launch/shell-launcher.js'
+import { shellLauncher, type ShellLauncher } from '../launch/shell-launcher.js'
 import { localEnvironment, localTransport } from './local.js'
 import type { Transport } from './transport.js'
 
@@ -26,7 +25,7 @@ export interface MachineConfig {
 export interface ReachedMachine {
   readonly config: MachineConfig
   readonly transport: Transport
-  readonly launcher: Launcher & LauncherHints
+  readonly launcher: ShellLauncher
 }
 
 /** The machines by name. */
@@ -65,7 +64,9 @@ export class MachineRegistry implements Closable {
   }
 
   readonly close = closeOnce(async () => {
-    await Promise.all([...this.#reached.values()].map(({ transport }) => transport.close()))
+    const reached = [...this.#reached.values()]
+    await Promise.all(reached.map(({ launcher }) => launcher.close()))
+    await Promise.all(reached.map(({ transport }) => transport.close()))
   });
 
   [Symbol.asyncDispose](): Promise<void> {

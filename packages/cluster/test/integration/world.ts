@@ -1,0 +1,96 @@
+/** What the cluster's integration tests share: a directory, controllers in processes of their own, and one in this process. */
+import { openCluster, type Cluster, type ClusterOptions } from '@muster/cluster'
+import { silentLogger, systemClock, systemIds, type Worker } from '@muster/core'
+import { openStore, type JobStore } from '@muster/job-manager'
+import { openOrchestrator } from '@muster/orchestrator'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const CONTROLLER = new URL('fixtures/controller.mjs', import.meta.url).pathname
+/** Short, so that a test waits for a second and not for ten. */
+export const LEASE = { leaseMs: 1_000, beatMs: 250 }
+const tools = { clock: systemClock, ids: systemIds, logger: silentLogger }
+
+/** Runs argv and gives what was written to MUSTER_RESULT as text. */
+export const testWorker: Worker = {
+  kind: 'test',
+  resolve: async (input) => input,
+  prepare: async ({ payload }) => ({ command: { argv: (payload as { argv: string[] }).argv }, env: {}, artifacts: [] }),
+  collect: async (exit) => exit.result?.toString(),
+}
+
+/** The definition of a job that runs a script. */
+export const script = (text: string) => ({ worker: 'test', input: { argv: ['sh', '-c', text] } })
+
+/** A controller in a process of its own. */
+export interface Controller {
+  readonly child: ChildProcess
+  /** The next line that it says; rejects when it ends before. */
+  line(): Promise<string>
+  /** Resolves with the signal that ended it, null where it ended by itself. */
+  readonly ended: Promise<NodeJS.Signals | null>
+}
+
+/** A directory with a record in it. */
+export class World {
+  readonly directory: string
+  readonly #children: Controller[] = []
+
+  private constructor(directory: string) {
+    this.directory = directory
+  }
+
+  static async make(name: string): Promise<World> {
+    return new World(await mkdtemp(join(tmpdir(), `muster-test-${name}-`)))
+  }
+
+  /** Ends what is left and removes the directory. */
+  async clear(): Promise<void> {
+    for (const { child } of this.#children) {
+      child.kill('SIGCONT')
+      child.kill('SIGKILL')
+    }
+    await Promise.all(this.#children.map(({ ended }) => ended))
+    await rm(this.directory, { recursive: true, force: true })
+  }
+
+  controller(
+    options: { readonly crash?: string; readonly submit?: { readonly argv: readonly string[] } } = {},
+  ): Controller {
+    const argument = JSON.stringify({ directory: this.directory, lease: LEASE, ...options })
+    const child = spawn(process.execPath, [CONTROLLER, argument], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const ended = once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null)
+    const line = async (): Promise<string> => {
+      const next = await lines.next()
+      if (next.done) throw new Error('the controller said nothing more')
+      return next.value
+    }
+    const controller = { child, line, ended }
+    this.#children.push(controller)
+    return controller
+  }
+
+  /** Uses the record from this process. */
+  async here<T>(mode: ClusterOptions['mode'], use: (cluster: Cluster, store: JobStore) => Promise<T>): Promise<T> {
+    const store = await openStore(join(this.directory, 'jobs.db'), { ...tools, lease: LEASE })
+    const orchestrator = await openOrchestrator({ backend: 'local', ...tools })
+    const machines = [
+      { name: 'local', transport: 'local' as const, stateDir: join(this.directory, 'machine'), cpus: 8 },
+    ]
+    const filesDirectory = join(this.directory, 'files')
+    const cluster = openCluster({ store, orchestrator, machines, filesDirectory, ...tools, ...(mode && { mode }) })
+    cluster.registerWorker('test', testWorker)
+    try {
+      return await use(cluster, store)
+    } finally {
+      await cluster.close()
+      await orchestrator.close()
+      await store.close()
+    }
+  }
+}
