@@ -1,6 +1,6 @@
 /**
  * What would be published: each package as `npm pack` makes it. Its exports and types must resolve for those who import it,
- * and nothing may be in it that is of use only here.
+ * nothing may be in it that is of use only here, and `require` of it works too, so no entry point awaits at top level.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,8 @@ interface Packed {
   readonly files: readonly { readonly path: string }[]
 }
 
-const faults = [...(await strangers()), ...(await Promise.all(readdirSync('packages').map(lint))).flat()]
+const names = readdirSync('packages')
+const faults = (await Promise.all([strangers(), ...names.map(lint), ...names.map(requireIt)])).flat()
 for (const fault of faults) console.error(fault)
 process.exitCode = faults.length === 0 ? 0 : 1
 
@@ -21,6 +22,11 @@ async function lint(name: string): Promise<string[]> {
   const pkgDir = join('packages', name)
   const { messages, pkg } = await publint({ pkgDir, strict: true, level: 'warning', pack: 'npm' })
   return messages.map((message) => `@muster/${name}: ${formatMessage(message, pkg, { color: false }) ?? message.code}`)
+}
+
+async function requireIt(name: string): Promise<string[]> {
+  const { ok, output } = await run([process.execPath, '--eval', `require('@muster/${name}')`])
+  return ok ? [] : [`@muster/${name} cannot be loaded with require: ${output}`]
 }
 
 async function strangers(): Promise<string[]> {

@@ -30,9 +30,9 @@ async function runStep(step: Step): Promise<boolean> {
   return ok
 }
 
-/** Of a long output the beginning: the first errors explain the others. */
+/** Of a long output both ends: the first errors explain the others, and a summary stands last. */
 function excerpt(output: string): string {
   const lines = output.split('\n')
-  const left = lines.length - 200
-  return left > 0 ? `${lines.slice(0, 200).join('\n')}\n… and ${left} more lines` : output
+  const left = lines.length - 300
+  return left > 0 ? [...lines.slice(0, 150), `… ${left} lines left out …`, ...lines.slice(-150)].join('\n') : output
 }
