@@ -46,7 +46,7 @@ m_said=$( ( ( exec sh -c 'kill -KILL $$' ); exit 0 ) 2>&1 )
 [ -z "$m_said" ] || printf 'tells=1\n'
 [ ! -e /proc/$$/task/$$/children ] || printf 'children=1\n'
 printf 'arch=%s\nfileSystem=%s\nstateDir=%s\n' "$(uname -m)" "$(stat -f -c %T . 2>/dev/null)" "$m_dir"
-[ ! -f "bin/$m_name" ] || printf 'hasSupervisor=1\n'
+[ ! -f "bin/$m_name/ask" ] || printf 'hasSupervisor=1\n'
 `
 
 /** The script that answers {@link parseFacts}. Without `stateDir`, the user's own below XDG_STATE_HOME. */

@@ -3,8 +3,10 @@
  * listens. Lost with the connection and opened again; a slow poll by the caller covers the gap.
  */
 import { isMusterError, quote, TaskGroup, type Clock, type Logger } from '@muster/core'
-import type { LauncherHints } from './launcher.js'
+import { createInterface } from 'node:readline'
+import type { HintListener, LauncherHints } from './launcher.js'
 import type { MachineShell } from './machine-shell.js'
+import { parseAttemptName } from './names.js'
 
 /** A follower with an end. */
 export interface HintSource extends LauncherHints {
@@ -17,11 +19,11 @@ const KEEP_BYTES = 1 << 20
 
 /** Follows the machine's `events` while there are listeners. */
 export function hintSource(shell: MachineShell, clock: Clock, logger: Logger): HintSource {
-  const listeners = new Set<() => void>()
+  const listeners = new Set<HintListener>()
   const tasks = new TaskGroup((error) => logger.warn({ err: error }, 'hints of a machine stopped'))
   let stop: AbortController | undefined
-  const tell = (): void => {
-    for (const listener of listeners) listener()
+  const tell: HintListener = (attempt) => {
+    for (const listener of listeners) listener(attempt)
   }
   const follow = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
@@ -56,14 +58,18 @@ export function hintSource(shell: MachineShell, clock: Clock, logger: Logger): H
   }
 }
 
-async function followOnce(shell: MachineShell, tell: () => void, signal: AbortSignal): Promise<void> {
+async function followOnce(shell: MachineShell, tell: HintListener, signal: AbortSignal): Promise<void> {
   const { stateDir } = await shell.facts()
   const file = quote(`${stateDir}/events`)
   const command = `s=$(stat -c %s ${file} 2>/dev/null) && [ "$s" -gt ${KEEP_BYTES} ] && : >${file}; exec tail -n0 -F ${file} 2>/dev/null`
   const stream = await shell.transport.open({ command }, { signal })
   tell()
   try {
-    for await (const chunk of stream) if (chunk) tell()
+    for await (const line of createInterface({ input: stream })) {
+      const name = parseAttemptName(line)
+      if (name) tell(name)
+      else tell()
+    }
   } finally {
     stream.destroy()
   }

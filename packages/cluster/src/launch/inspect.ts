@@ -38,7 +38,7 @@ export function readObservations(
   return found.map((observation): Observation => {
     if (observation.status === 'absent' || observation.status === 'foreign') return observation
     const name = attemptName(observation.key)
-    return { ...observation, logBytes: sizes.get(name) ?? 0, progress: progress.get(name) ?? null }
+    return { ...observation, logBytes: sizes.get(name) ?? observation.logBytes, progress: progress.get(name) ?? null }
   })
 }
 
@@ -54,7 +54,7 @@ function readOne(reader: LineReader, key: AttemptKey, nowMs: number): Observatio
     case 'stopped':
       return { key, status: 'exited', exit: neverStarted(Number(at) || nowMs, why), ...facts, startedAt: null }
     case 'exited':
-      return { key, status: 'exited', exit: readExit(reader), ...facts }
+      return { key, status: 'exited', ...readExit(reader, facts) }
     case 'gone': {
       const survivors = reader.line().split(' ').filter(Boolean).map(Number)
       return { key, status: 'gone', reason: why === 'reboot' ? 'reboot' : 'supervisor-killed', survivors, ...facts }
@@ -64,15 +64,14 @@ function readOne(reader: LineReader, key: AttemptKey, nowMs: number): Observatio
   }
 }
 
-function readExit(reader: LineReader): ExitRecord {
-  const [outcome = '', code = '0', signal = '0', maybe = '0', endedAt = '0', size = '-1', stuck = '-'] = reader
-    .line()
-    .split(' ')
+function readExit(reader: LineReader, facts: RunFacts): RunFacts & { readonly exit: ExitRecord } {
+  const [outcome = '', code = '0', signal = '0', maybe = '0', endedAt = '0', size = '-1', stuck = '-', logged = '0'] =
+    reader.line().split(' ')
   const detail = reader.line()
   const bytes = reader.untilNonce()
   const resultBytes = Number(size)
   const died = Number(signal) > 0
-  return {
+  const exit: ExitRecord = {
     outcome: outcome as ExitRecord['outcome'],
     exitCode: died ? null : Number(code),
     signal: died ? (SIGNALS.get(Number(signal)) ?? `SIG${signal}`) : null,
@@ -82,6 +81,7 @@ function readExit(reader: LineReader): ExitRecord {
     stuck: stuck === '-' ? [] : stuck.split(',').map(Number),
     result: resultBytes < 0 ? null : { bytes: resultBytes, ...(resultBytes <= INLINE_BYTES ? { inline: bytes } : {}) },
   }
+  return { ...facts, logBytes: Number(logged), exit }
 }
 
 function neverStarted(endedAt: number, detail: string): ExitRecord {

@@ -179,8 +179,11 @@ export interface Launcher {
  * too often, and may be missing where the machine cannot offer it, so a slow poll stays.
  */
 export interface LauncherHints {
-  onHint(listener: () => void): () => void
+  onHint(listener: HintListener): () => void
 }
+
+/** Called with the attempt that changed where the machine said which; without, any of them may have. */
+export type HintListener = (attempt?: { readonly jobId: string; readonly attempt: number }) => void
 
 /** A command line as words for people. */
 export function commandText(command: Command): string {

@@ -6,7 +6,7 @@
 import { MusterError, quote, type ByteSource, type RunResult } from '@muster/core'
 import type { Transport } from '../machines/transport.js'
 import { factsScript, parseFacts, type MachineFacts } from './facts.js'
-import { SUPERVISOR, SUPERVISOR_NAME } from './supervisor/index.js'
+import { SUPERVISOR, SUPERVISOR_HASH } from './supervisor/index.js'
 
 const MISSING = 44
 
@@ -50,17 +50,21 @@ export class MachineShell {
   }
 
   async #prepare(): Promise<MachineFacts> {
-    const result = await this.transport.run(factsScript(this.#stateDir, SUPERVISOR_NAME))
+    const result = await this.transport.run(factsScript(this.#stateDir, SUPERVISOR_HASH))
     if (result.code !== 0) throw failed(result)
     const { facts, hasSupervisor } = parseFacts(result.stdout.toString())
-    if (!hasSupervisor) await this.transport.put(`${facts.stateDir}/bin/${SUPERVISOR_NAME}`, SUPERVISOR)
+    if (!hasSupervisor) {
+      const bin = `${facts.stateDir}/bin/${SUPERVISOR_HASH}`
+      await this.transport.put(`${bin}/run`, SUPERVISOR.run)
+      await this.transport.put(`${bin}/ask`, SUPERVISOR.ask)
+    }
     return facts
   }
 
   #prelude(facts: MachineFacts): string {
     return (
-      `cd ${quote(`${facts.stateDir}/attempts`)} 2>/dev/null && [ -f ../bin/${SUPERVISOR_NAME} ] || exit ${MISSING}\n` +
-      `read -r m_boot m_x <${quote(this.#bootIdPath)}\n${toolLines(facts)}. ../bin/${SUPERVISOR_NAME}\n`
+      `cd ${quote(`${facts.stateDir}/attempts`)} 2>/dev/null && [ -f ../bin/${SUPERVISOR_HASH}/ask ] || exit ${MISSING}\n` +
+      `read -r m_boot m_x <${quote(this.#bootIdPath)}\n${toolLines(facts)}. ../bin/${SUPERVISOR_HASH}/ask\n`
     )
   }
 }

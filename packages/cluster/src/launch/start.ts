@@ -8,7 +8,7 @@ import type { StartOutcome, StartRequest } from './launcher.js'
 import { toolLines, type MachineShell } from './machine-shell.js'
 import { attemptName, markOf, word } from './names.js'
 import { planText, type PlanSettings } from './plan.js'
-import { SUPERVISOR_NAME } from './supervisor/index.js'
+import { SUPERVISOR_HASH } from './supervisor/index.js'
 
 /** Attempts to get a word out of a machine where another contender holds the lock without having claimed yet. */
 const PATIENCE = 40
@@ -61,7 +61,7 @@ function startScript(
 
 /** Detaches, takes the lock on descriptor 3 and, where perl can, makes the supervisor a subreaper: one process for all three. */
 function spawnLine(name: string, facts: MachineFacts): string {
-  const supervisor = `sh ../bin/${SUPERVISOR_NAME} run ${name}`
+  const supervisor = `sh ../bin/${SUPERVISOR_HASH}/run run ${name}`
   const plain = facts.limit ? 'marker' : 'best-effort'
   if (facts.perl) {
     const program =

@@ -7,7 +7,7 @@ import { inspectAttempts } from './inspect.js'
 import type { AttemptKey, Observation, StopOutcome } from './launcher.js'
 import type { MachineShell } from './machine-shell.js'
 import { attemptName, markOf } from './names.js'
-import { SUPERVISOR_NAME } from './supervisor/index.js'
+import { SUPERVISOR_HASH } from './supervisor/index.js'
 
 /** Beyond the grace: time that KILL and the last write may take before we call it unresponsive. */
 const SLACK_MS = 10_000
@@ -52,7 +52,7 @@ async function askToStop(
     reason,
     Math.ceil(graceMs / 10),
   ]
-  const { stdout } = await shell.ask(() => `m_stop ${words.join(' ')} ../bin/${SUPERVISOR_NAME}\n`, { signal })
+  const { stdout } = await shell.ask(() => `m_stop ${words.join(' ')} ${SUPERVISOR_HASH}\n`, { signal })
   return stdout.toString().split(' ')[0] ?? ''
 }
 

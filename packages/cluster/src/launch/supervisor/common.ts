@@ -8,7 +8,7 @@
  *   claim    pid start boot startedAtMs uptime tree end | stopped atMs reason end       created once, O_EXCL: the claim
  *   lock     held by the supervisor while it lives: the arbiter where /proc is not ours (another PID namespace)
  *   stop     reason graceCs                                                             a wish to end it, then TERM
- *   exit     outcome code signal possiblySignal endedAtMs resultBytes stuck | detail | end
+ *   exit     outcome code signal possiblySignal endedAtMs resultBytes stuck logBytes | detail | end
  *   log progress result artifacts/ work/
  *
  * Invariant: a record counts only with its last word, so one that was cut short (kill, full disk, power) reads as absent.

@@ -1,7 +1,7 @@
 /**
  * The supervisor: one POSIX sh text for dash, busybox ash and bash, kept on the machine under its own hash, so that an attempt is
- * finished by the text that started it. Run with a verb it supervises (`run`) or cleans up (`reap`); sourced on the control
- * channel it lends its functions to a request.
+ * finished by the text that started it. `run` is a program that supervises (`run`) or cleans up (`reap`); `ask` is sourced by
+ * every request on the control channel.
  */
 import { createHash } from 'node:crypto'
 import { COMMON } from './common.js'
@@ -12,14 +12,25 @@ import { TREE } from './tree.js'
 import { VERBS } from './verbs.js'
 
 const MAIN = sh`
-case \${1-} in
+case $1 in
 run) shift; m_run "$@" ;;
 reap) shift; m_reap "$@" ;;
 esac
 `
 
-/** The text, without its comments: it is read again at every request. */
-export const SUPERVISOR = [COMMON, TREE, VERBS, RUN, FINISH, MAIN].join('').replaceAll(/^\s*#.*\n/gm, '')
+/** The two texts, without comments and indentation: one of them is read again at every request. */
+export const SUPERVISOR = {
+  ask: bare(COMMON + VERBS),
+  run: bare(COMMON + TREE + RUN + FINISH + MAIN),
+}
 
-/** The name of its file below `bin/`. */
-export const SUPERVISOR_NAME = `sup-${createHash('sha256').update(SUPERVISOR).digest('hex').slice(0, 16)}`
+/** The name of their directory below `bin/`. */
+export const SUPERVISOR_HASH = createHash('sha256')
+  .update(SUPERVISOR.ask)
+  .update(SUPERVISOR.run)
+  .digest('hex')
+  .slice(0, 16)
+
+function bare(text: string): string {
+  return text.replaceAll(/^\s*#.*\n/gm, '').replaceAll(/^[ \n]+/gm, '')
+}

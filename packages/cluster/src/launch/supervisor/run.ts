@@ -117,7 +117,7 @@ m_exec_workspace() {
 m_enter() {
   cd -P work && m_base=$PWD && cd -P -- "$m_cwd" 2>/dev/null || m_refuse 'there is no working directory' "$m_cwd"
   case $PWD/ in "$m_base"/*) ;; *) m_refuse 'the working directory leads out of the work directory:' "$m_cwd" ;; esac
-  unset LC_ALL
+  unset LC_ALL OLDPWD
 }
 
 m_refuse() { printf '%s %s\n' "$1" "$2" >"$m_root/refused"; printf 'muster: %s %s\n' "$1" "$2"; exit 126; }

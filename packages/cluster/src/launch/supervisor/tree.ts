@@ -61,4 +61,11 @@ m_kill() {
   for m_c in $m_pids; do m_stuck=$m_stuck,$m_c; done
   m_stuck=\${m_stuck#,}
 }
+
+# MARK GRACE KEY: ends what a dead supervisor left.
+m_reap() {
+  m_mark=$1 m_kind=none m_helpers=
+  m_kill "$2"
+  printf '%s\n' "$3" >>../events
+}
 `

@@ -5,9 +5,9 @@
 import { sh } from './sh.js'
 
 export const VERBS = sh`
-# KEY TOKEN RECORD MARK: the directory with its key, whoever came first.
+# KEY TOKEN RECORD MARK [JOB]: the directory with its key, whoever came first.
 m_make() {
-  mkdir -p "$1/work" "$1/artifacts" || return 1
+  mkdir -p "$1/work" "$1/artifacts" \${5:+"../keep/$5"} || return 1
   [ -e "$1/key" ] || ( set -C; printf '%s %s %s end\n' "$3" "$2" "$4" >"$1/key" ) 2>/dev/null
   m_look "$1" "$2"
 }
@@ -15,7 +15,7 @@ m_make() {
 # KEY TOKEN RECORD MARK EPOCH JOB GLOBS: succeeds where a supervisor may be started; else says why not.
 m_open() {
   m_look "$1" "$2"
-  case $m_st in absent | open) m_make "$1" "$2" "$3" "$4" && mkdir -p "../keep/$6" || return ;; esac
+  case $m_st in absent | open) m_make "$1" "$2" "$3" "$4" "$6" || return ;; esac
   # The key is written, so whoever raises the epoch now finds this attempt.
   for m_f in "../records/$3"/*; do
     [ ! -e "$m_f" ] || [ "\${m_f##*/}" -le "$5" ] || { printf 'superseded %s\n' "\${m_f##*/}"; return 1; }
@@ -43,7 +43,7 @@ m_inspect() {
       printf '%s\n' "$m_marked" ;;
     esac
     case $m_st in running | exited | gone)
-      m_logs="$m_logs $1/log"
+      [ $m_st = exited ] || m_logs="$m_logs $1/log"
       [ ! -s "$1/progress" ] || [ ! -f "$1/progress" ] || [ -L "$1/progress" ] || m_lines="$m_lines $1/progress" ;;
     esac
     shift 2
@@ -60,7 +60,7 @@ m_result() {
   printf '\n%s\n' "$m_nonce"
 }
 
-# KEY TOKEN RECORD MARK NOW REASON GRACE SUPERVISOR
+# KEY TOKEN RECORD MARK NOW REASON GRACE SUPERVISOR-HASH
 m_stop() {
   m_look "$1" "$2"
   case $m_st in absent | open)
@@ -74,16 +74,9 @@ m_stop() {
     if m_is "$m_pid" "$m_began" "$m_bootwas"; then kill -TERM "$m_pid"; kill -CONT "$m_pid"; fi 2>/dev/null ;;
   gone)
     [ "$m_why" != reboot ] && m_bearers "$m_mark" || { printf 'over -\n'; return; }
-    ( m_apart sh "$8" reap "$m_mark" "$7" "$1" ) >/dev/null 2>&1 </dev/null & ;;
+    ( m_apart sh "../bin/$8/run" reap "$m_mark" "$7" "$1" ) >/dev/null 2>&1 </dev/null & ;;
   esac
   m_say
-}
-
-# MARK GRACE KEY: ends what a dead supervisor left.
-m_reap() {
-  m_mark=$1 m_kind=none m_helpers=
-  m_kill "$2"
-  printf '%s\n' "$3" >>../events
 }
 
 # RECORD EPOCH-or--: remembers the epoch, then names every attempt of the record, and what cannot be read.
@@ -112,7 +105,7 @@ m_remove() {
     exited)
       m_tries=0
       while m_is "$m_pid" "$m_began" "$m_bootwas" && [ $m_tries -lt 50 ]; do sleep 0.02; m_tries=$((m_tries + 1)); done
-      case $m_ended in *' -') ;; *) m_bearers "$m_mark" && m_st=running ;; esac ;;
+      case $m_ended in *' - '*) ;; *) m_bearers "$m_mark" && m_st=running ;; esac ;;
     gone) [ "$m_why" = reboot ] || { m_bearers "$m_mark" && m_st=running; } ;;
     esac
     case $m_st in running | foreign) printf '%s %s\n' $m_st "$1" ;; *) [ ! -e "$1" ] || m_gone="$m_gone $1" ;; esac
