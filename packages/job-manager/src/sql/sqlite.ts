@@ -111,7 +111,7 @@ export class SqliteDatabase {
     try {
       const response = await this.#writer.request(message)
       if ('error' in response || 'rows' in response) return failAll(group, asError(response))
-      if (response.touched.length > 0 || group.some(({ args }) => !SILENT.has(args[0])))
+      if (response.touched.length > 0 || group.some(({ name, args }) => !SILENT.has(name === 'exec' ? args[0] : name)))
         this.#notify(new Set(response.touched))
       response.answers.forEach((answer, index) => group[index]?.resolve(answer))
     } catch (error) {
@@ -126,8 +126,8 @@ export class SqliteDatabase {
   }
 }
 
-/** Statements whose commit is no news to anybody. */
-const SILENT: ReadonlySet<SqlValue | undefined> = new Set(['beat', 'epoch'])
+/** Statements and operations that are no news to anybody; what an operation of these did change, it says in `touched`. */
+const SILENT: ReadonlySet<SqlValue | undefined> = new Set(['beat', 'epoch', 'promoteDue'])
 
 function failAll(group: readonly Waiting[], error: unknown): void {
   for (const { reject } of group) reject(error)
