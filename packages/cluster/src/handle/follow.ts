@@ -87,10 +87,11 @@ class AttemptLog {
   async *read(): AsyncGenerator<FollowedPiece, void, undefined> {
     let facts = await this.#facts()
     while (!facts.attempt.files && facts.key) {
+      const final = this.#isOver(facts.attempt)
       yield* this.#fromMachine(facts.attempt, facts.key)
       // Read after the machine had nothing more: if the log was collected and removed meanwhile, the record says so now.
       facts = await this.#facts()
-      if (this.#isOver(facts.attempt)) break
+      if (final) break
     }
     if (facts.attempt.files) yield* this.#fromFile(facts.attempt)
     yield this.#piece(Buffer.alloc(0), true)
