@@ -149,6 +149,10 @@ export const ERRORS = {
   REPO_FOREIGN_OWNER: row('The repository belongs to another user.', 'Allow it with the line that the message shows.'),
   REPO_UNSAFE: row('The repository URL is refused.', 'Use https, ssh or a local path, without a password in it.'),
   REF_NOT_FOUND: row('The repository has no such ref or commit.', 'List refs with: git ls-remote REPO'),
+  MIRROR_UNUSABLE: row(
+    'The directory where commits are pinned cannot be written.',
+    'Make it writable for you, and make room on its disk.',
+  ),
   COMMIT_UNAVAILABLE: row(
     'The commit is not in its mirror any more, and its source does not give it again.',
     'Put the repository back where it was, or submit again.',

@@ -4,6 +4,7 @@
  * partial clone has to be filled for that tree only.
  */
 import { MusterError, isMusterError, type Clock, type WorkerContext } from '@muster/core'
+import { errno } from './errno.js'
 import { fillPartialClone, promisorRemote } from './fill.js'
 import { FETCH_FSCK } from './fsck.js'
 import { runGit, type GitCall } from './git.js'
@@ -21,7 +22,7 @@ export interface FetchContext extends Pick<WorkerContext, 'signal' | 'progress'>
   readonly turns: Turns
 }
 
-/** Makes the mirror hold the commit. Throws REF_NOT_FOUND, REPO_NOT_FOUND, REPO_FOREIGN_OWNER, GIT_FAILED. */
+/** Makes the mirror hold the commit. Throws MIRROR_UNUSABLE, REF_NOT_FOUND, REPO_NOT_FOUND, REPO_FOREIGN_OWNER, GIT_FAILED. */
 export async function bring(mirror: Mirror, origin: Origin, commit: string, context: FetchContext): Promise<void> {
   if (await holds(mirror, commit)) return
   const fetchAndPin = async (): Promise<void> => {
@@ -33,7 +34,13 @@ export async function bring(mirror: Mirror, origin: Origin, commit: string, cont
     await syncMirror(mirror)
     await repackIfMany(mirror.directory, plain(context))
   }
-  await context.turns.take(mirror.directory, () => withMirror(mirror, plain(context), fetchAndPin))
+  const taken = context.turns.take(mirror.directory, () => withMirror(mirror, plain(context), fetchAndPin))
+  await taken.catch((error: unknown) => {
+    if (isMusterError(error) || errno(error) === undefined) throw error
+    throw new MusterError('MIRROR_UNUSABLE', `no commit can be pinned in ${mirror.directory}: ${String(error)}`, {
+      cause: error,
+    })
+  })
 }
 
 const plain = ({ signal, clock }: FetchContext): { signal: AbortSignal; clock: Clock } => ({ signal, clock })

@@ -140,6 +140,12 @@ describe('refusals, typed', () => {
     })
   })
 
+  test('a directory for mirrors that is none', async () => {
+    const bench = await gitBench({ mirrorsDirectory: '/dev/null/mirrors' })
+    const repo = await bench.repository('repo', files)
+    expect(await refusal(bench, { repo })).toMatchObject({ code: 'MIRROR_UNUSABLE' })
+  })
+
   test.runIf(process.geteuid?.() === 0)('a repository of another user, with the line that allows it', async () => {
     const bench = await gitBench()
     const repo = await bench.repository('their repo', files)
