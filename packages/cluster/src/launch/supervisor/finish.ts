@@ -18,16 +18,19 @@ M_END
 }
 
 m_log_write() {
-  m_left=$((m_cap - 100)) m_done=0
+  m_left=$((m_cap - 100)) m_first=1
   while [ $m_left -gt 0 ]; do
     m_bs=65536
     [ $m_left -gt 1048576 ] || m_bs=512
     m_said=$(exec dd bs=$m_bs count=$m_left iflag=count_bytes 2>&1 >>log) || break
-    m_n=\${m_said%% records in*} m_n=\${m_n##*[!0-9+]} m_n=$((m_n))
-    m_b=\${m_said##*records out} m_b=\${m_b%% byte*}
-    m_done=$((m_done + m_b))
-    [ $m_n -ge $(((m_left + m_bs - 1) / m_bs)) ] || { printf '%s\n' $m_done >logged; return; }
-    m_left=$((m_left - m_b))
+    m_n=\${m_said%% records in*} m_n=\${m_n##*[!0-9+]}
+    if [ $(($m_n)) -lt $(((m_left + m_bs - 1) / m_bs)) ]; then
+      # The writers are gone. GNU dd says how much it was; where it does not, the log is measured.
+      m_b=\${m_said##*records out?} m_b=\${m_b%% byte*}
+      case $m_first$m_b in 1 | 1*[!0-9]*) ;; 1*) printf '%s\n' "$m_b" >logged ;; esac
+      return 0
+    fi
+    m_first= m_n=$(wc -c <log) m_left=$((m_cap - 100 - $m_n))
   done
   case $(exec dd bs=1 count=1 2>&1 >/dev/null) in 1+0*) ;; *) return 0 ;; esac
   printf '\n[muster: the log reached its limit of %s bytes; what follows was dropped]\n' "$m_cap" >>log
@@ -61,8 +64,8 @@ m_finish() {
   while wait $m_logger; m_lives $m_logger && [ "$m_ppid" = $$ ]; do :; done
   m_verdict
   m_size=-1 m_logged=
-  read -r m_logged 2>/dev/null <logged || { m_logged=$(wc -c <log) m_logged=$((m_logged)); }
-  if [ -f result ] && [ ! -L result ]; then m_size=$(wc -c <result) m_size=$((m_size)); fi
+  read -r m_logged 2>/dev/null <logged || { m_logged=$(wc -c <log) m_logged=$(($m_logged)); }
+  if [ -f result ] && [ ! -L result ]; then m_size=$(wc -c <result) m_size=$(($m_size)); fi
   m_now
   while ! printf '%s\n%s\nend\n' "$m_outcome $m_rc $m_signal \${m_maybe:-0} $((m_at0 + (m_up - m_up0) * 10)) $m_size $m_stuck $m_logged" "$m_detail" >exit
   do m_pause 1; done 2>/dev/null
