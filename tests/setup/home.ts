@@ -5,10 +5,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { testEnvironment } from '../../scripts/lib/test-home.js'
+import { ROOT_VARIABLE, testEnvironment } from '../../scripts/lib/test-home.js'
 
 export default function setup(): (() => void) | undefined {
-  if (process.env['MUSTER_TEST_ROOT'] !== undefined) return undefined
+  if (process.env[ROOT_VARIABLE] !== undefined) return undefined
   const root = mkdtempSync(join(tmpdir(), 'muster-test-run-'))
   Object.assign(process.env, testEnvironment(root))
   return () => {

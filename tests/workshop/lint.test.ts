@@ -18,7 +18,9 @@ const FAULTS: Readonly<Record<string, readonly [rule: string, line: string]>> = 
   'a cast hides a type error': ['no-restricted-syntax', "export const f = 'x' as unknown as number"],
   'any is written': ['no-explicit-any', 'export const f = (x: any): boolean => x === 1'],
   'an error is swallowed': ['no-empty', 'export function f(): void { try { JSON.parse("") } catch {} }'],
-  'time is read past the clock': ['no-restricted-properties', 'export const f = (): number => Date.now()'],
+  'time is read past the clock': ['no-restricted-syntax', 'export const f = (): number => Date.now()'],
+  'a library ends its host': ['no-restricted-properties', 'export const f = (): never => process.exit(1)'],
+  'a timer is set past the clock': ['no-restricted-globals', 'export const f = (): unknown => setTimeout(f, 1)'],
   'work is put off in a comment': ['no-warning-comments', `// ${'TO' + 'DO'}: later\nexport const f = 1`],
   'a file grows too long': ['max-lines', `export const f = 1\n${'//\n'.repeat(300)}`],
 }
