@@ -22,9 +22,11 @@ import { JobHandle } from './handle/handle.js'
 import type { HandleDeps } from './handle/deps.js'
 import type { Tuning } from './leader/desk.js'
 import { Leader } from './leader/leader.js'
+import { factsFrom } from './leader/machine.js'
 import { whyUnresolved } from './leader/secrets.js'
 import { MachineRegistry, type MachineConfig } from './machines/registry.js'
 import { explainJob, type Explanation } from './scheduler/explain.js'
+import type { MachineFacts } from './scheduler/snapshot.js'
 import { actorOf, submitJob, type SubmitContext } from './submit.js'
 import { WakeUps } from './wakeups.js'
 
@@ -81,7 +83,14 @@ export class Cluster implements Closable {
     context: SubmitContext = {},
   ): Promise<JobHandle> {
     const { store, ids, logger } = this.#options
-    const deps = { store, ids, logger, workers: this.#workers, configs: this.#registry.configs }
+    const deps = {
+      store,
+      ids,
+      logger,
+      workers: this.#workers,
+      configs: this.#registry.configs,
+      look: (name: string) => this.#look(name),
+    }
     const { job, created } = await submitJob(deps, definition, options, context)
     if (created) this.#announce([job])
     return new JobHandle(this.#handleDeps(), job.id, created)
@@ -141,6 +150,17 @@ export class Cluster implements Closable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** What a configured machine has, asked now; null where it cannot be reached. */
+  async #look(name: string): Promise<MachineFacts | null> {
+    const { config, launcher } = this.#registry.reach(name)
+    try {
+      return factsFrom(config, await launcher.probe())
+    } catch (error) {
+      this.#options.logger.debug({ err: error, machine: name }, 'a machine could not be asked what it has')
+      return null
+    }
   }
 
   #handleDeps(): HandleDeps {

@@ -17,6 +17,7 @@ import type { JobRecord, JobStore } from '@muster/job-manager'
 import type { MachineConfig } from './machines/registry.js'
 import { factsOf } from './scheduler/explain.js'
 import { neverFits } from './scheduler/filters.js'
+import type { MachineFacts } from './scheduler/snapshot.js'
 
 /** What accompanies a submit. */
 export interface SubmitContext {
@@ -31,6 +32,8 @@ export interface SubmitDeps {
   readonly store: JobStore
   readonly workers: ReadonlyMap<string, Worker>
   readonly configs: ReadonlyMap<string, MachineConfig>
+  /** Asks a configured machine what it has; null where it cannot be reached. */
+  readonly look: (machine: string) => Promise<MachineFacts | null>
   readonly ids: Ids
   readonly logger: Logger
 }
@@ -71,27 +74,42 @@ function knownWorker(deps: SubmitDeps, spec: JobSpec): Worker {
   })
 }
 
-/**
- * Refuses a machine that nobody configured, and a demand that no configured machine could ever meet. Machines that were never
- * probed are given the benefit of the doubt: the job then waits, and `explain` says why.
- */
-async function refuseImpossible({ store, configs }: SubmitDeps, spec: JobSpec): Promise<void> {
-  const recorded = new Map((await store.machines()).map((machine) => [machine.name, factsOf(machine)]))
-  const names = [...new Set([...configs.keys(), ...recorded.keys()])]
+/** Refuses a machine that nobody configured, and a demand that no configured machine could ever meet. */
+async function refuseImpossible(deps: SubmitDeps, spec: JobSpec): Promise<void> {
+  const recorded = new Map((await deps.store.machines()).map((machine) => [machine.name, factsOf(machine)]))
+  const names = [...new Set([...deps.configs.keys(), ...recorded.keys()])]
   if (spec.machine !== undefined && !names.includes(spec.machine))
     throw new MusterError('UNKNOWN_MACHINE', `no machine is called ${spec.machine}; configured: ${names.join(', ')}`, {
       details: { machine: spec.machine },
     })
-  const demand = {
-    resources: spec.resources,
-    machineLabels: spec.machineLabels,
-    ...(spec.machine !== undefined && { machine: spec.machine }),
-  }
-  const reasons = names.map((name) => {
-    const facts = recorded.get(name)
-    return { machine: name, reason: facts ? neverFits(demand, name, facts) : null }
-  })
+  const reasons = await Promise.all(
+    names.map(async (name) => ({
+      machine: name,
+      reason: await whyNever(deps, spec, name, recorded.get(name) ?? null),
+    })),
+  )
   if (reasons.some(({ reason }) => reason === null)) return
   const text = reasons.map(({ machine, reason }) => `${machine}: ${reason ?? ''}`).join('; ')
   throw new MusterError('UNPLACEABLE', `no machine could ever run this job (${text})`, { details: { reasons } })
+}
+
+/**
+ * Why the machine could never run the job, or null. Nothing is refused on what was recorded of a machine that this process can ask
+ * itself; one that cannot be asked gets the benefit of the doubt (the job then waits, and `explain` says why).
+ */
+async function whyNever(
+  { configs, look }: SubmitDeps,
+  { resources, machineLabels, machine }: JobSpec,
+  name: string,
+  recorded: MachineFacts | null,
+): Promise<string | null> {
+  const demand = { resources, machineLabels, ...(machine !== undefined && { machine }) }
+  const reason = recorded ? neverFits(demand, name, recorded) : null
+  const wrongName = machine !== undefined && machine !== name
+  const modest = resources.cpus <= 1 && resources.memoryBytes === 0 && resources.gpus === 0
+  const fine = reason === null && (recorded !== null || (modest && Object.keys(machineLabels).length === 0))
+  if (wrongName) return `the job asks for ${machine}`
+  if (fine || !configs.has(name)) return reason
+  const facts = await look(name)
+  return facts ? neverFits(demand, name, facts) : reason
 }

@@ -137,7 +137,7 @@ export class ManagedMachine {
 }
 
 /** The probe's facts, with what the configuration says instead. */
-function factsFrom(config: MachineConfig, probe: Probe): MachineFacts {
+export function factsFrom(config: MachineConfig, probe: Probe): MachineFacts {
   const allowed = config.gpus ?? 'auto'
   const gpus = probe.gpus.filter((gpu) => allowed === 'auto' || allowed.includes(gpu.uuid))
   return {
