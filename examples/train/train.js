@@ -2,7 +2,7 @@
  * The quickstart's job: teaches a small network to tell two spirals apart. It talks to muster the way any job does: lines on
  * standard output, progress, a result and artifacts in the places that the environment names. Without muster it just runs.
  *
- *   node examples/train/train.js [--epochs 700] [--seed 7]
+ *   node examples/train/train.js [--epochs 500] [--seed 7]
  */
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { countParameters, createNetwork, learn, predict, randomFrom } from './ne
 import { drawPicture } from './picture.js'
 
 const { values } = parseArgs({
-  options: { epochs: { type: 'string', default: '700' }, seed: { type: 'string', default: '7' } },
+  options: { epochs: { type: 'string', default: '500' }, seed: { type: 'string', default: '7' } },
 })
 const epochs = Number(values.epochs)
 if (!Number.isInteger(epochs) || epochs < 1) throw new Error('--epochs takes a whole number above 0')

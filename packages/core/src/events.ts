@@ -58,13 +58,13 @@ export function renderSentence({ action, actor, attempt, data }: Facts): string 
     case 'submit':
       return `submitted by ${actor}`
     case 'ready':
-      return 'ready to run'
+      return 'queued, ready to run'
     case 'place':
-      return `attempt ${attempt} placed on ${text('machine')}`
+      return `attempt ${attempt} placed on ${text('machine')}, being set up`
     case 'release':
       return `attempt ${attempt} given back${because}${detail}`
     case 'start':
-      return `attempt ${attempt} started on ${text('machine')}`
+      return `attempt ${attempt} runs on ${text('machine')}`
     case 'succeed':
       return `attempt ${attempt} completed`
     case 'retry':
