@@ -66,7 +66,8 @@ export class Places {
 
   /** Moves a message, new ones included; `deadline` (monotonic) is for `delayed` and `leased`. */
   move(message: Message, to: Place, deadline = 0): void {
-    this.#leave(message)
+    if (message.place === undefined) this.#byId.set(message.id, message)
+    else this.#leave(message)
     message.place = to
     if (to === 'ready') this.ready.add(message)
     else if (to === 'dead') this.dead.set(message.id, message)
@@ -74,7 +75,6 @@ export class Places {
       message.key = deadline
       this[to].push(message)
     }
-    this.#byId.set(message.id, message)
   }
 
   /** Takes a message out for good. */

@@ -78,9 +78,27 @@ export class LocalQueue {
   }
 
   /** Takes a message in. */
-  add(fields: Pick<Message, 'id' | 'body' | 'priority' | 'publishedAt'>, delayMs: number): void {
-    const fresh = { place: undefined, tries: 0, crashes: 0, lease: undefined, death: undefined }
-    this.#enter({ ...fields, ...fresh, since: 0, key: 0, seq: 0, index: -1 }, delayMs)
+  add(
+    { id, body, priority, publishedAt }: Pick<Message, 'id' | 'body' | 'priority' | 'publishedAt'>,
+    delayMs: number,
+  ): void {
+    // Spelt out, not spread: all messages have one shape, which makes this path fast.
+    const message: Message = {
+      id,
+      body,
+      priority,
+      publishedAt,
+      place: undefined,
+      tries: 0,
+      crashes: 0,
+      lease: undefined,
+      death: undefined,
+      since: 0,
+      key: 0,
+      seq: 0,
+      index: -1,
+    }
+    this.#enter(message, delayMs)
   }
 
   /** Hands out at most `max`, in order. */
@@ -163,7 +181,7 @@ export class LocalQueue {
       if (!death || death.seq <= after) continue
       if (letters.length === limit) return { letters, cursor: String(last) }
       const { seq, ...how } = death
-      letters.push({ id, body: body.slice(), priority, tries, crashes, publishedAt, ...how })
+      letters.push({ id, body: Buffer.from(body), priority, tries, crashes, publishedAt, ...how })
       last = seq
     }
     return { letters }
@@ -212,7 +230,7 @@ export class LocalQueue {
     const { id, body, priority, tries, crashes, publishedAt } = message
     const receipt = (message.lease = new Lease(this.#name, id))
     this.#places.move(message, 'leased', until)
-    return { id, body: body.slice(), priority, tries, crashes, publishedAt, leaseUntil: until, receipt }
+    return { id, body: Buffer.from(body), priority, tries, crashes, publishedAt, leaseUntil: until, receipt }
   }
 
   #held(receipt: Receipt): Message | 'already-settled' | 'lease-lost' {

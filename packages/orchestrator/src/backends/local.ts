@@ -93,7 +93,7 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
         : undefined
     if (full) return { status: 'failed', id, error: new MusterError('QUEUE_FULL', `queue ${name} is ${full}`) }
     bytes += size
-    queue.add({ id, body: new Uint8Array(body), priority, publishedAt: clock.now() }, delayMs)
+    queue.add({ id, body: Buffer.from(body), priority, publishedAt: clock.now() }, delayMs)
     return { status: 'accepted', id }
   }
 

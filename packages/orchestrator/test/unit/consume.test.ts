@@ -6,6 +6,13 @@ import type { QueueBackend } from '../../src/backend.js'
 import { openBackend, openOrchestrator } from '../../src/open.js'
 import type { Orchestrator } from '../../src/orchestrator.js'
 
+vi.setConfig({ testTimeout: 20_000 })
+
+/** Waits until the expectation holds. */
+function eventually(expectation: () => unknown): Promise<unknown> {
+  return vi.waitFor(expectation, { timeout: 15_000, interval: 10 })
+}
+
 async function start(): Promise<{ q: Orchestrator; backend: QueueBackend }> {
   const backend = await openBackend('local')
   await backend.declare('q', { maxTries: 3 })
@@ -34,7 +41,7 @@ test('a handler that returns acknowledges', async () => {
     'q',
     [1, 2, 3].map((body) => ({ body })),
   )
-  await vi.waitFor(async () => expect(await q.countQueueMessages('q')).toMatchObject(empty))
+  await eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject(empty))
   expect(seen).toEqual([1, 2, 3])
 })
 
@@ -47,7 +54,7 @@ test('a handler that throws retries later, and the last try leaves a dead letter
   }
   q.consume('q', handler, { retryDelayMs: (n) => n * 10 })
   await q.publish('q', 'stubborn')
-  await vi.waitFor(async () => expect(await q.countQueueMessages('q')).toMatchObject({ ...empty, dead: 1 }))
+  await eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject({ ...empty, dead: 1 }))
   expect(tries).toEqual([0, 1, 2])
   const { letters } = await backend.browseDead('q', { limit: 1 })
   expect(letters).toMatchObject([{ reason: 'max-tries', detail: 'no 2', tries: 3 }])
@@ -61,7 +68,7 @@ test('a handler may end its delivery itself, whatever it does afterwards', async
     throw new Error('after all')
   })
   await q.publishMany('q', [{ body: 'refuse' }, { body: 'take' }])
-  await vi.waitFor(async () => expect(await q.countQueueMessages('q')).toMatchObject({ ...empty, dead: 1 }))
+  await eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject({ ...empty, dead: 1 }))
   await consumer.close()
 })
 
@@ -84,14 +91,14 @@ test('never more handlers than the concurrency, and nothing is held beyond them:
     },
     { concurrency: 2 },
   )
-  await vi.waitFor(() => expect(order).toEqual([0, 1]))
+  await eventually(() => expect(order).toEqual([0, 1]))
   expect(await q.countQueueMessages('q')).toMatchObject({ ready: 18, leased: 2 })
   await q.publish('q', 'late', { priority: 9 })
   gates[0]?.open()
-  await vi.waitFor(() => expect(order.length).toBeGreaterThan(2))
+  await eventually(() => expect(order.length).toBeGreaterThan(2))
   expect(order[2]).toBe('late')
   gates[1]?.open()
-  await vi.waitFor(async () => expect(await q.countQueueMessages('q')).toMatchObject(empty))
+  await eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject(empty))
   expect(most).toBe(2)
 })
 
@@ -103,14 +110,14 @@ test('the lease is extended while the handler runs', async () => {
     'q',
     async (delivery) => {
       crashes.push(delivery.crashes)
-      await vi.waitUntil(() => performance.now() - began > 900, { timeout: 10_000 })
+      await vi.waitUntil(() => performance.now() - began > 1_700, { timeout: 15_000 })
       done.open()
     },
-    { leaseMs: 300 },
+    { leaseMs: 800 },
   )
   await q.publish('q', 'long')
   await done.opened
-  await vi.waitFor(async () => expect(await q.countQueueMessages('q')).toMatchObject(empty))
+  await eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject(empty))
   expect(crashes).toEqual([0])
 })
 
@@ -131,8 +138,8 @@ test('a handler whose lease is lost hears of it, and its return changes nothing'
     { leaseMs: 60, concurrency: 2 },
   )
   await q.publish('q', 'robbed')
-  await vi.waitFor(async () => expect(await q.countQueueMessages('q')).toMatchObject(empty))
-  await vi.waitFor(() => expect(lost).toMatchObject([{ code: 'LEASE_LOST' }]))
+  await eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject(empty))
+  await eventually(() => expect(lost).toMatchObject([{ code: 'LEASE_LOST' }]))
   expect(crashes).toEqual([0, 1])
 })
 
@@ -210,7 +217,7 @@ test('a body that is no JSON becomes a dead letter and stops nobody', async () =
   await backend.publish('q', [{ body: Uint8Array.of(0xff) }])
   await q.publish('q', 'fine')
   q.consume('q', ({ body }) => seen.push(body))
-  await vi.waitFor(async () => expect(await q.countQueueMessages('q')).toMatchObject({ ...empty, dead: 1 }))
+  await eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject({ ...empty, dead: 1 }))
   expect(seen).toEqual(['fine'])
 })
 
@@ -219,7 +226,7 @@ test('a handler runs in no job context, whoever started the consumer', async () 
   const seen: (JobContext | undefined)[] = []
   withJob({ jobId: 'a' }, () => q.consume('q', () => seen.push(currentJob())))
   await withJob({ jobId: 'b' }, () => q.publish('q', 1))
-  await vi.waitFor(() => expect(seen).toHaveLength(1))
+  await eventually(() => expect(seen).toHaveLength(1))
   expect(seen).toEqual([undefined])
 })
 

@@ -78,3 +78,24 @@ test('the oldest is the one that has waited longest, whatever its priority', asy
   clock.advance(10)
   expect((await backend.counts('q')).oldestMs).toBe(510)
 })
+
+test('messages that fall due at the same instant keep the order in which they were published', async () => {
+  const clock = new ManualClock()
+  const backend = open({ clock, ids: systemIds })
+  const ids = Array.from({ length: 100 }, (_, n) => `m${n}`)
+  await backend.publish(
+    'q',
+    ids.map((id) => ({ id, body, delayMs: 50 })),
+  )
+  clock.advance(50)
+  expect((await backend.receive({ ...request, max: 100 })).map(({ id }) => id)).toEqual(ids)
+})
+
+test('a holder whose lease is due at this instant is too late', async () => {
+  const clock = new ManualClock()
+  const backend = open({ clock, ids: systemIds })
+  await backend.publish('q', [{ body }])
+  const batch = (await backend.receive(request)).map(({ receipt }) => ({ as: 'ack' as const, receipt }))
+  clock.advance(1_000)
+  expect(await backend.settle(batch)).toEqual(['lease-lost'])
+})

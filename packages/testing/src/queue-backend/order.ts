@@ -105,6 +105,19 @@ export function orderSection(factory: QueueBackendFactory): void {
     })
   })
 
+  test('10 a delayed message is never early, however often somebody looks', async () => {
+    const b = await bench(factory)
+    const began = performance.now()
+    await b.publish(['later'], { delayMs: 120 })
+    for (;;) {
+      const found = await b.receive()
+      const ms = performance.now() - began
+      if (found.length > 0) return expect(ms).toBeGreaterThanOrEqual(120)
+      if (ms > 10_000) return expect.fail('it never came')
+      await sleep(1)
+    }
+  })
+
   test('10 equal delays of one producer keep their order', async () => {
     const b = await bench(factory)
     const bodies = Array.from({ length: 200 }, (_, n) => String(n))
