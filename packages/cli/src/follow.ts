@@ -18,7 +18,7 @@ export interface FollowFlags {
 export async function followJob(io: Io, muster: Muster, job: JobHandle, flags: FollowFlags): Promise<number> {
   const leaving = new AbortController()
   const signal = AbortSignal.any([leaving.signal, io.unread])
-  const show: Shown = { io, job, flags, latest: await job.status(), signal }
+  const show: Shown = { io, job, flags, latest: await job.status(), signal, told: '' }
   const stopListening = onInterrupts(io.clock, {
     first: () => {
       io.say(`the job goes on without this command; come back with: muster logs -f ${job.id}`)
@@ -56,15 +56,25 @@ interface Shown {
   /** The job as last read: what the live line shows. */
   latest: JobRecord
   readonly signal: AbortSignal
+  /** The last object printed of it. */
+  told: string
 }
 
 async function showEvents(show: Shown): Promise<void> {
   const { io, job, flags, signal } = show
   for await (const event of job.events({ signal })) {
     show.latest = await job.status()
-    if (flags.json) await io.json(jobJson(show.latest))
+    if (flags.json) await tellChange(show)
     else if (worthALine(io, event)) io.say(event.sentence)
   }
+}
+
+/** Prints the job as an object, unless it is the one printed last. */
+async function tellChange(show: Shown): Promise<void> {
+  const text = JSON.stringify(jobJson(show.latest))
+  if (text === show.told) return
+  show.told = text
+  await show.io.line(text)
 }
 
 /** On a terminal the live line shows the ordinary course of things. */
@@ -82,9 +92,9 @@ async function showLines({ io, job, flags, signal }: Shown): Promise<void> {
     await (flags.json ? io.json({ type: 'line', id: job.id, ...line }) : io.line(sanitize(line.text, io.showsColour)))
 }
 
-async function ended({ io, job, flags }: Shown): Promise<number> {
+async function ended(show: Shown): Promise<number> {
+  const { io, job, flags } = show
   const record = await job.status()
-  if (flags.json) await io.json(jobJson(record))
-  else for (const line of summary(record, await job.artifacts(), io)) io.say(line)
+  if (!flags.json) for (const line of summary(record, await job.artifacts(), io)) io.say(line)
   return isTerminal(record.state) ? exitCodeOf(record, constants.signals) : 125
 }

@@ -3,6 +3,7 @@ export { open, type OpenOptions } from './open.js'
 export { Muster } from './muster.js'
 export type { MachineInput } from './config/schema.js'
 export {
+  factsOf,
   JobError,
   JobHandle,
   type Artifact,
@@ -12,6 +13,7 @@ export {
   type LogLine,
   type LogOptions,
   type LogPiece,
+  type MachineFacts,
   type SubmitContext,
   type WaitOptions,
 } from '@muster/cluster'

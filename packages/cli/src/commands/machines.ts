@@ -1,5 +1,6 @@
 /** `muster machines`: the machines as their leader sees them; `free` lifts the quarantine of a GPU. */
-import type { Muster } from '@muster/sdk'
+import { formatSize } from '@muster/core'
+import { factsOf, type Muster } from '@muster/sdk'
 import type { Command } from 'commander'
 import type { Io } from '../io.js'
 import { oneLine, table } from '../render/table.js'
@@ -40,7 +41,10 @@ async function list(io: Io, muster: Muster, { json }: Flags): Promise<void> {
   const rows = machines.map((machine) => {
     const quarantined = Object.entries(machine.quarantined).map(([gpu, { reason }]) => `${gpu} quarantined: ${reason}`)
     const why = [machine.reason ?? '', ...quarantined].filter((text) => text !== '').join('; ')
-    return [machine.name, machine.state, new Date(machine.updatedAt).toISOString().slice(0, 19), oneLine(why)]
+    const facts = factsOf(machine)
+    const has = facts ? [String(facts.cpus), formatSize(facts.memoryBytes), String(facts.gpus.length)] : ['?', '?', '?']
+    return [machine.name, machine.state, ...has, new Date(machine.updatedAt).toISOString().slice(0, 19), oneLine(why)]
   })
-  for (const line of table([['MACHINE', 'STATE', 'SEEN', 'WHY'], ...rows], io.width)) await io.line(line)
+  for (const line of table([['MACHINE', 'STATE', 'CPUS', 'MEMORY', 'GPUS', 'SEEN', 'WHY'], ...rows], io.width))
+    await io.line(line)
 }

@@ -61,7 +61,7 @@ export function outcome(job: JobRecord): string {
   const why =
     job.reason === 'signal' ? ` ${job.signal ?? ''}` : job.reason === 'exit' || job.state === 'completed' ? code : ''
   if (job.state === 'completed') return `completed${why === '' ? '' : `, exit${why}`}`
-  return job.reason === null ? job.state : `${job.state}: ${job.reason}${why}`
+  return job.reason === null || job.reason === job.state ? job.state : `${job.state}: ${job.reason}${why}`
 }
 
 /** The exit code that `muster run` passes on: the job's, 128 + n for a signal, 1 where it ended without either. */

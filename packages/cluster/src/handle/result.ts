@@ -103,7 +103,7 @@ function reasonInWords({ reason, exitCode, signal, spec }: JobRecord): string {
     case 'exit':
       return `the command exited with ${exitCode ?? 'an unknown code'}`
     case 'signal':
-      return `the command was killed by ${signal ?? 'a signal'}${signal === 'KILL' ? ', possibly out of memory' : ''}`
+      return `the command was killed by ${signal ?? 'a signal'}`
     case 'oom':
       return 'the command ran out of memory'
     case 'timeout':
