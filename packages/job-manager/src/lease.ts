@@ -86,7 +86,7 @@ export class Stand implements Candidacy {
         seen = this.#compare(seen, row)
         if (await this.#mayTake(row, seen, self)) {
           const epoch = await this.#take(seen, self)
-          if (epoch !== undefined) return this.#lead(epoch, stop)
+          if (epoch !== undefined) return await this.#lead(epoch, stop)
           seen = undefined
         }
         await wake.orAfter(this.#options.clock, this.#pollMs, stop)

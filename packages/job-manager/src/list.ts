@@ -136,10 +136,7 @@ function statesOf({ state }: JobFilter): readonly JobState[] | undefined {
   const states = [...new Set(typeof state === 'string' ? [state] : state)]
   const unknown = states.find((name) => !JOB_STATES.includes(name))
   if (unknown === undefined) return states
-  throw new MusterError(
-    'INVALID_ARGUMENT',
-    `filter.state: expected one of ${JOB_STATES.join(', ')}, got ${String(unknown)}`,
-  )
+  throw new MusterError('INVALID_ARGUMENT', `filter.state: expected one of ${JOB_STATES.join(', ')}, got ${unknown}`)
 }
 
 function checkedLimit(limit: number): number {

@@ -33,10 +33,8 @@ export function* setConditions(
   if ('code' in proven) return proven
   const { job: was, attempt } = proven
   const before = unpacked(was.conditions)
-  const after = { ...before }
-  for (const [name, value] of Object.entries(unpacked(patch)))
-    if (value === null) delete after[name]
-    else after[name] = value
+  const merged = Object.entries({ ...before, ...unpacked(patch) })
+  const after = Object.fromEntries(merged.filter(([, value]) => value !== null))
   const conditions = packed(after)
   if (conditions === packed(before)) return values(was)
   const job = yield* save(tx, was, { conditions })

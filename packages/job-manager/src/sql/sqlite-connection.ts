@@ -30,9 +30,11 @@ export class Connection {
   readonly #identity: string
   #log = ''
 
-  constructor(file: string, mode: 'write' | 'read') {
+  /** Opens `file`, which must still be the one of `identity`: SQLite would make a new one without a word. */
+  constructor(file: string, mode: 'write' | 'read', identity: string) {
     this.file = file
-    this.#identity = fileIdentity(file)
+    this.#identity = identity
+    if (fileIdentity(file) !== identity) throw replaced(file)
     this.#db = new Database(file)
     this.#patiently(() => this.#db.exec('PRAGMA busy_timeout = 0'))
     if (mode === 'write') this.#patiently(() => this.#db.exec('PRAGMA journal_mode = WAL'))
@@ -106,7 +108,7 @@ export class Connection {
     // The log appears with the first read, and stays while we are open.
     if (this.#log === '') this.#log = log
     if (fileIdentity(this.file) === this.#identity && log === this.#log) return
-    throw new MusterError('STORE_REPLACED', `${this.file} was deleted or replaced while it was open`)
+    throw replaced(this.file)
   }
 
   /**
@@ -144,3 +146,7 @@ export class Connection {
 }
 
 const cell = new Int32Array(new SharedArrayBuffer(4))
+
+function replaced(file: string): MusterError {
+  return new MusterError('STORE_REPLACED', `${file} was deleted or replaced while it was open`)
+}

@@ -24,7 +24,7 @@ export async function openSqlite(
   const identity = fileIdentity(file)
   const databases = registry()
   for (let known = databases.get(identity); known?.closed; known = databases.get(identity)) await known.closed
-  const shared = databases.get(identity) ?? start(file)
+  const shared = databases.get(identity) ?? start(file, identity)
   if (shared.protocol !== PROTOCOL)
     throw new MusterError('STORE_FAILED', `${file} is open in this process by another version of @muster/job-manager`, {
       hint: 'Let both use one installed copy: npm ls @muster/job-manager',
@@ -41,8 +41,8 @@ export async function openSqlite(
   }
 }
 
-function start(file: string): Shared {
-  const database = new SqliteDatabase(file)
+function start(file: string, identity: string): Shared {
+  const database = new SqliteDatabase(file, identity)
   return { protocol: PROTOCOL, database, opened: database.open(), users: 0 }
 }
 
@@ -56,5 +56,5 @@ async function release(identity: string, shared: Shared): Promise<void> {
 function registry(): Map<string, Shared> {
   const key = Symbol.for('muster.sqlite.databases')
   const slot = globalThis as typeof globalThis & Record<symbol, Map<string, Shared> | undefined>
-  return (slot[key] ??= new Map())
+  return (slot[key] ??= new Map<string, Shared>())
 }

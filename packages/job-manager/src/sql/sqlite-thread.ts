@@ -12,6 +12,8 @@ import { statements, type StatementName } from './statements.js'
 /** How the thread is started. */
 export interface ThreadSettings {
   readonly file: string
+  /** Device and inode of the file that was opened first. */
+  readonly identity: string
   readonly role: 'write' | 'read'
   /** How often the writer looks whether another process has written, while somebody listens, milliseconds. */
   readonly pollMs: number
@@ -24,7 +26,7 @@ export type Response = GroupOutcome | { readonly rows: readonly Row[] } | Failur
 
 if (!isMainThread && parentPort) serve(parentPort, workerData as ThreadSettings)
 
-function serve(port: NonNullable<typeof parentPort>, { file, role, pollMs }: ThreadSettings): void {
+function serve(port: NonNullable<typeof parentPort>, { file, identity, role, pollMs }: ThreadSettings): void {
   let db: Connection | undefined
   let poll: NodeJS.Timeout | undefined
   const answer = (response: Response): void => {
@@ -32,7 +34,7 @@ function serve(port: NonNullable<typeof parentPort>, { file, role, pollMs }: Thr
   }
   const connected = (): Connection => {
     if (db) return db
-    const opened = new Connection(file, role)
+    const opened = new Connection(file, role, identity)
     if (role === 'write') migrate(opened)
     return (db = opened)
   }

@@ -13,6 +13,7 @@ import type { ChangeListener, Query, SqlDriver } from './driver.js'
 import type { Row, SqlValue } from './rows.js'
 import { storeError } from './sqlite-errors.js'
 import type { Answer, Failure } from './sqlite-group.js'
+import type { ThreadSettings } from './sqlite-thread.js'
 import { DatabaseThread } from './sqlite-worker.js'
 import type { StatementName } from './statements.js'
 import { checkValues } from './text.js'
@@ -31,15 +32,17 @@ interface Waiting {
 /** The threads of one file, with their queue. Shared by all drivers of the process. */
 export class SqliteDatabase {
   readonly file: string
+  readonly #settings: Omit<ThreadSettings, 'role'>
   readonly #writer: DatabaseThread
   #reader: DatabaseThread | undefined
   readonly #listeners = new Set<ChangeListener>()
   #queue: Waiting[] = []
   #scheduled = false
 
-  constructor(file: string) {
+  constructor(file: string, identity: string) {
     this.file = file
-    this.#writer = new DatabaseThread({ file, role: 'write', pollMs: POLL_MS }, () => {
+    this.#settings = { file, identity, pollMs: POLL_MS }
+    this.#writer = new DatabaseThread({ ...this.#settings, role: 'write' }, () => {
       this.#notify(undefined)
     })
   }
@@ -65,7 +68,7 @@ export class SqliteDatabase {
 
   async read(query: Query, params: readonly SqlValue[]): Promise<readonly Row[]> {
     checkValues(params)
-    this.#reader ??= new DatabaseThread({ file: this.file, role: 'read', pollMs: POLL_MS })
+    this.#reader ??= new DatabaseThread({ ...this.#settings, role: 'read' })
     return rowsOf(await this.#reader.request([typeof query === 'string' ? query : query.text, ...params]))
   }
 
@@ -149,6 +152,7 @@ export class SqliteDriver implements SqlDriver {
   readonly #database: SqliteDatabase
   readonly #letGo: () => Promise<void>
   readonly #removals = new Set<() => void>()
+  #closed = false
 
   constructor(database: SqliteDatabase, letGo: () => Promise<void>) {
     this.#database = database
@@ -156,23 +160,23 @@ export class SqliteDriver implements SqlDriver {
   }
 
   async exec(statement: StatementName, params: readonly SqlValue[]): Promise<readonly Row[]> {
-    const answer = await this.#database.write('exec', [statement, ...params])
+    const answer = await this.#open().write('exec', [statement, ...params])
     if (isFailure(answer)) throw asError(answer)
     return answer as readonly Row[]
   }
 
-  query(query: Query, params: readonly SqlValue[]): Promise<readonly Row[]> {
-    return this.#database.read(query, params)
+  async query(query: Query, params: readonly SqlValue[]): Promise<readonly Row[]> {
+    return this.#open().read(query, params)
   }
 
   async transaction<K extends OperationName>(name: K, ...args: OperationArgs<K>): Promise<OperationResult<K>> {
-    const answer = await this.#database.write(name, args)
+    const answer = await this.#open().write(name, args)
     if (isFailure(answer)) throw asError(answer)
     return answer as OperationResult<K>
   }
 
   listen(listener: ChangeListener): () => void {
-    const removal = this.#database.listen(listener)
+    const removal = this.#open().listen(listener)
     this.#removals.add(removal)
     return () => {
       this.#removals.delete(removal)
@@ -180,13 +184,20 @@ export class SqliteDriver implements SqlDriver {
     }
   }
 
-  backup(file: string): Promise<void> {
-    return this.#database.backup(file)
+  async backup(file: string): Promise<void> {
+    await this.#open().backup(file)
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     for (const removal of this.#removals) removal()
     await this.#letGo()
+  }
+
+  /** Others may still use the database; whoever closed its own hold may not. */
+  #open(): SqliteDatabase {
+    if (!this.#closed) return this.#database
+    throw new MusterError('STORE_CLOSED', `the record ${this.#database.file} was closed`)
   }
 }
 
