@@ -2,3 +2,4 @@
 export { queueBackendSuite, type QueueBackendFactory } from './queue-backend.suite.js'
 export { jobStoreSuite, type JobStoreFactory } from './job-store.suite.js'
 export { transportSuite, type TransportFactory } from './transport.suite.js'
+export { launcherSuite, type LauncherBench, type LauncherFactory, type LauncherSetup } from './launcher.suite.js'

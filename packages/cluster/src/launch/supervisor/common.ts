@@ -43,31 +43,48 @@ m_locked() {
   else return 1; fi
 }
 
-# JOB.N TOKEN -> m_st: absent foreign open stopped running exited gone; m_at m_up0 m_tree m_pid m_why
+# JOB.N TOKEN -> m_st: absent foreign open claiming stopped running exited gone; m_at m_up0 m_tree m_pid m_why
 m_look() {
   m_st=absent m_at=0 m_tree=- m_pid=0 m_why=-
   if [ -L "$1" ]; then m_st=foreign; return; fi
   [ -e "$1/key" ] || return 0
-  m_rec= m_tok= m_mark=
-  read -r m_rec m_tok m_mark m_x 2>/dev/null <"$1/key"
+  m_tries=0
+  until m_key_line "$1"; do
+    # Half a key: its writer is at it, or died; before a claim that is as good as none.
+    [ -e "$1/claim" ] || return 0
+    m_tries=$((m_tries + 1))
+    [ $m_tries -lt 200 ] || break
+  done
   if [ "$m_tok" != "$2" ]; then m_st=foreign; return; fi
   m_st=open
   [ -e "$1/claim" ] || return 0
   m_judge "$1"
 }
 
+m_key_line() {
+  m_rec= m_tok= m_mark= m_last=
+  read -r m_rec m_tok m_mark m_last 2>/dev/null <"$1/key"
+  [ "$m_last" = end ]
+}
+
 m_judge() {
-  m_c=
-  read -r m_c 2>/dev/null <"$1/claim"
+  m_tries=0
+  while m_c=; read -r m_c 2>/dev/null <"$1/claim"; case $m_c in *' end') false ;; esac; do
+    m_tries=$((m_tries + 1))
+    [ $m_tries -lt 50 ] || break
+  done
   case $m_c in
   'stopped '*' end') set -- $m_c; m_st=stopped m_at=$2 m_why=$3; return ;;
   *' end') set -- "$1" $m_c; m_facts "$@" ;;
   *) # Created and not written yet: a contender is at it, or died between two system calls.
+    m_bootwas=$m_boot m_began=0
     for m_f in "$1"/id.*; do
-      read -r m_c 2>/dev/null <"$m_f" || continue
+      m_c=
+      read -r m_c 2>/dev/null <"$m_f"
+      case $m_c in *' end') ;; *) continue ;; esac
       set -- "$1" $m_c
       m_facts "$@"
-      m_is "$m_pid" "$m_began" "$m_bootwas" && break
+      m_is "$m_pid" "$m_began" "$m_bootwas" && { m_st=claiming; return; }
     done ;;
   esac
   m_st=running

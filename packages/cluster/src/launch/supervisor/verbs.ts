@@ -8,7 +8,8 @@ export const VERBS = sh`
 # KEY TOKEN RECORD MARK [JOB]: the directory with its key, whoever came first.
 m_make() {
   mkdir -p "$1/work" "$1/artifacts" \${5:+"../keep/$5"} || return 1
-  [ -e "$1/key" ] || ( set -C; printf '%s %s %s end\n' "$3" "$2" "$4" >"$1/key" ) 2>/dev/null
+  # Whoever writes it for this attempt writes the same.
+  m_key_line "$1" || printf '%s %s %s end\n' "$3" "$2" "$4" >"$1/key"
   m_look "$1" "$2"
 }
 
@@ -32,6 +33,7 @@ m_inspect() {
   shift
   while [ $# -gt 0 ]; do
     m_look "$1" "$2"
+    [ $m_st != claiming ] || m_st=running
     printf '%s %s %s %s\n' $m_st "$m_at" "$m_tree" "$m_why"
     case $m_st in
     exited)
@@ -65,6 +67,7 @@ m_stop() {
   m_look "$1" "$2"
   case $m_st in absent | open)
     m_make "$1" "$2" "$3" "$4" || return
+    m_stat $$ && printf '%s %s %s %s 0 stop end\n' $$ "$m_start" "$m_boot" "$5" >"$1/id.$$"
     [ "$m_st" != open ] || ( set -C; printf 'stopped %s %s end\n' "$5" "$6" >"$1/claim" ) 2>/dev/null
     m_look "$1" "$2" ;;
   esac
@@ -108,7 +111,7 @@ m_remove() {
       case $m_ended in *' - '*) ;; *) m_bearers "$m_mark" && m_st=running ;; esac ;;
     gone) [ "$m_why" = reboot ] || { m_bearers "$m_mark" && m_st=running; } ;;
     esac
-    case $m_st in running | foreign) printf '%s %s\n' $m_st "$1" ;; *) [ ! -e "$1" ] || m_gone="$m_gone $1" ;; esac
+    case $m_st in running | claiming | foreign) printf '%s %s\n' $m_st "$1" ;; *) [ ! -e "$1" ] || m_gone="$m_gone $1" ;; esac
     shift 2
   done
   [ -n "$m_gone" ] || return 0
