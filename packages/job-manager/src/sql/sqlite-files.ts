@@ -7,7 +7,7 @@
  */
 import { MusterError } from '@muster/core'
 import { readFileSync, statSync } from 'node:fs'
-import { mkdir, open, realpath, statfs } from 'node:fs/promises'
+import { mkdir, open, realpath, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { storeError } from './sqlite-errors.js'
 
@@ -58,7 +58,9 @@ export async function prepareFile(
       throw new MusterError('STORE_ON_NETWORK_FS', `${wanted} lies on ${network}, where SQLite's locks do not hold`)
     await create(join(directory, basename(wanted)))
     // A link to the file: the log lies beside its target, so the target's name is the one to use.
-    return await realpath(wanted)
+    const file = await realpath(wanted)
+    if (!(await stat(file)).isFile()) throw new MusterError('STORE_CORRUPT', `${file} is not a file`)
+    return file
   } catch (error) {
     throw storeError(error, wanted)
   }

@@ -42,7 +42,7 @@ test('12 no directory, no database, another database: a typed error', async () =
   await sql(join(path, 'other.db'), 'CREATE TABLE customer(name TEXT)')
   await expect(openStore(join(path, 'other.db'))).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
   await mkdir(join(path, 'directory.db'))
-  await expect(openStore(join(path, 'directory.db'))).rejects.toMatchObject({ code: expect.stringMatching(/^STORE_/) })
+  await expect(openStore(join(path, 'directory.db'))).rejects.toMatchObject({ code: 'STORE_CORRUPT' })
   await expect(openStore('postgres://somewhere/db')).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
 })
 
