@@ -15,7 +15,10 @@ const pages = { 'docs/errors.md': errorsPage(ERRORS), 'docs/job-states.md': jobS
 
 for (const [path, text] of Object.entries(pages)) {
   const file = join(values.root, path)
-  const wanted = await format(text, { ...(await resolveConfig(path)), parser: 'markdown' })
+  const wanted = await format(text, {
+    ...(await resolveConfig(join(import.meta.dirname, '..', path))),
+    parser: 'markdown',
+  })
   if (existsSync(file) && readFileSync(file, 'utf8') === wanted) continue
   if (values.check) {
     console.error(`${path} is not what the tables of @muster/core say. Run: npm run docs`)
