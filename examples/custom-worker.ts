@@ -1,6 +1,6 @@
 // A worker of one's own: it evaluates a JavaScript expression on the machine. Everything else (durable record, placement,
 // supervision, logs, retries, cancel) is the same as for git(): npx tsx examples/custom-worker.ts
-import { MusterError, open, type Worker } from '@muster/sdk'
+import { MusterError, open, type JsonValue, type Worker } from '@muster/sdk'
 
 const PROGRAM = `
 const value = await eval(process.env.EXPRESSION)
@@ -22,17 +22,13 @@ const evaluate: Worker = {
   },
   // After the end: what the job left becomes its result.
   async collect({ result }) {
-    return result && JSON.parse(result.toString())
+    return result && (JSON.parse(result.toString()) as JsonValue)
   },
 }
 
-async function main(): Promise<void> {
-  const muster = await open()
-  muster.cluster.registerWorker('evaluate', evaluate)
-  const job = await muster.submit({ worker: 'evaluate', input: '[...Array(10).keys()].map((n) => 2 ** n)' })
-  for await (const line of job.logs()) console.log(line.text)
-  console.log((await job.result()).output)
-  await muster.close()
-}
-
-void main()
+const muster = await open()
+muster.cluster.registerWorker('evaluate', evaluate)
+const job = await muster.submit({ worker: 'evaluate', input: '[...Array(10).keys()].map((n) => 2 ** n)' })
+for await (const line of job.logs()) console.log(line.text)
+console.log((await job.result()).output)
+await muster.close()
