@@ -20,14 +20,17 @@ describe('generated docs', () => {
     expect(await docs('--check')).toMatchObject({ code: 0 })
   })
 
-  it.each(['docs/errors.md', 'docs/job-states.md'])('catch a %s that lost a line, and mend it', async (page) => {
-    const file = join(tree.root, page)
-    const right = readFileSync(file, 'utf8')
-    writeFileSync(file, right.replace(/^\| .*queue.*\n/m, ''))
-    const { code, output } = await docs('--check')
-    expect(code).toBe(1)
-    expect(output).toContain(`${page} is not what the tables of @muster/core say`)
-    expect(await docs()).toMatchObject({ code: 0 })
-    expect(readFileSync(file, 'utf8')).toBe(right)
-  })
+  it.each(['docs/errors.md', 'docs/job-states.md', 'README.md'])(
+    'catch a %s that lost a line, and mend it',
+    async (page) => {
+      const file = join(tree.root, page)
+      const right = readFileSync(file, 'utf8')
+      writeFileSync(file, right.replace(/^(\| .*queue|const|  const).*\n/m, ''))
+      const { code, output } = await docs('--check')
+      expect(code).toBe(1)
+      expect(output).toContain(`${page} is not what its source says`)
+      expect(await docs()).toMatchObject({ code: 0 })
+      expect(readFileSync(file, 'utf8')).toBe(right)
+    },
+  )
 })

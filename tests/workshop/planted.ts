@@ -29,6 +29,7 @@ export class PlantedTree {
       for (const part of ['package.json', 'src'])
         cpSync(join(ROOT, 'packages', name, part), join(this.root, 'packages', name, part), { recursive: true })
     cpSync(join(ROOT, 'docs'), join(this.root, 'docs'), { recursive: true })
+    cpSync(join(ROOT, 'README.md'), join(this.root, 'README.md'))
     this.#linkModules()
   }
 
