@@ -39,10 +39,11 @@ set -- $(stat -c '%u %a' "$m_dir")
 case $2 in *00) ;; *) m_no "others may use it: its mode is $2" ;; esac
 cd "$m_dir" && mkdir -p attempts bin keep records gpus cache && : >>events || m_no 'it cannot be written'
 for m_t in perl flock setsid; do printf '%s=%s\n' $m_t "$(command -v $m_t)"; done
+# Asked of the sh that supervisors run with, which may be another than the one at the end of the channel.
 for m_t in w x; do
-  ( ulimit -S -$m_t 77 && grep -q '^Max file locks  *77 ' /proc/self/limits ) 2>/dev/null && { printf 'limit=%s\n' $m_t; break; }
+  sh -c "ulimit -S -$m_t 77 && exec grep -q '^Max file locks  *77 ' /proc/self/limits" 2>/dev/null && { printf 'limit=%s\n' $m_t; break; }
 done
-m_said=$( ( ( exec sh -c 'kill -KILL $$' ); exit 0 ) 2>&1 )
+m_said=$(sh -c '( exec sh -c "kill -KILL \$\$" ); exit 0' 2>&1)
 [ -z "$m_said" ] || printf 'tells=1\n'
 [ ! -e /proc/$$/task/$$/children ] || printf 'children=1\n'
 printf 'arch=%s\nfileSystem=%s\nstateDir=%s\n' "$(uname -m)" "$(stat -f -c %T . 2>/dev/null)" "$m_dir"

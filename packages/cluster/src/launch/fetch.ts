@@ -114,7 +114,6 @@ function unsafeName(path: string): string | undefined {
   const parts = path.split('/')
   if (path.startsWith('/') || parts.some((part) => part === '' || part === '.' || part === '..'))
     return 'the path leads elsewhere'
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\u0000-\u001f\u007f\\]/.test(path)) return 'the name holds control characters or a backslash'
   return undefined
 }

@@ -64,7 +64,8 @@ export class MachineShell {
   #prelude(facts: MachineFacts): string {
     return (
       `cd ${quote(`${facts.stateDir}/attempts`)} 2>/dev/null && [ -f ../bin/${SUPERVISOR_HASH}/ask ] || exit ${MISSING}\n` +
-      `read -r m_boot m_x <${quote(this.#bootIdPath)}\n${toolLines(facts)}. ../bin/${SUPERVISOR_HASH}/ask\n`
+      `read -r m_boot m_x <${quote(this.#bootIdPath)}\n${toolLines(facts)}` +
+      `m_self=../bin/${SUPERVISOR_HASH}/ask\n. $m_self\n`
     )
   }
 }
@@ -81,7 +82,7 @@ export function toolLines(facts: MachineFacts): string {
     m_tells: tells,
   }
   return Object.entries(values)
-    .map(([name, value]) => `${name}=${quote(String(value))}\n`)
+    .map(([name, value]) => `${name}=${quote(value)}\n`)
     .join('')
 }
 

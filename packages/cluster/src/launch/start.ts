@@ -21,12 +21,13 @@ export async function startAttempt(
 ): Promise<StartOutcome> {
   const name = attemptName(request.key)
   for (let tries = 1; ; tries += 1) {
-    const { stdout } = await shell.ask((facts) => startScript(name, request, settings, facts))
+    const { stdout, stderr } = await shell.ask((facts) => startScript(name, request, settings, facts))
     const [verdict = '', why = '', ...said] = stdout.toString().trim().split(/\s+/)
+    said.push(stderr.toString().trim().slice(-300))
     const outcome = judge(verdict, why, name)
     if (outcome) return outcome
     if (tries === PATIENCE) {
-      const message = `${name}: the supervisor did not start${said.length > 0 ? `: ${said.join(' ')}` : ''}`
+      const message = `${name}: the supervisor did not start${said.join(' ') ? `: ${said.join(' ')}` : ''}`
       throw new MusterError('LAUNCH_FAILED', message)
     }
     await settings.clock.sleep(25)

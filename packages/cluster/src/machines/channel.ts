@@ -8,11 +8,12 @@
  *
  * Invariant: one request at a time; a stream that ends without the marker is TRANSPORT_LOST, never an exit code.
  */
-import { abortReason, MusterError, quote, type ByteSource, type Clock, type RunResult } from '@muster/core'
+import { abortReason, quote, type ByteSource, type Clock, type RunResult } from '@muster/core'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 import { pieces } from './bytes.js'
+import { lost } from './lost.js'
 import { MarkedOutput } from './marked-output.js'
 
 /** The far shell's three streams. */
@@ -159,13 +160,4 @@ function outcome(status: number, stdout: Buffer, stderr: Buffer, end: string): R
 async function aborted(signal: AbortSignal, until: AbortSignal): Promise<never> {
   if (!signal.aborted) await once(signal, 'abort', { signal: until })
   throw abortReason(signal)
-}
-
-/** A broken connection. `why` completes "lost the shell on the machine: ...". */
-export function lost(why: string, cause?: unknown): MusterError {
-  return new MusterError(
-    'TRANSPORT_LOST',
-    `lost the shell on the machine: ${why}`,
-    cause === undefined ? {} : { cause },
-  )
 }

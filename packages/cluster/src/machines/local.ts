@@ -9,7 +9,8 @@ import { connect, Socket } from 'node:net'
 import { homedir } from 'node:os'
 import { Duplex } from 'node:stream'
 import { ChannelPool, type ShellSource } from './channel-pool.js'
-import { lost, type ShellStreams } from './channel.js'
+import type { ShellStreams } from './channel.js'
+import { lost } from './lost.js'
 import { putFile, readFileFrom } from './files.js'
 import type { Target, Transport } from './transport.js'
 
@@ -50,11 +51,16 @@ export function localTransport(options: LocalOptions = {}): Transport {
     open: async (target, { signal } = {}) => {
       if (closed) throw new MusterError('TRANSPORT_CLOSED', 'the connection to the machine was closed')
       const stream = await opened(target, environment)
-      if (closed) stream.destroy()
       children.add(stream)
-      stream.once('close', () => children.delete(stream))
-      signal?.addEventListener('abort', () => stream.destroy(), { once: true })
-      if (signal?.aborted) stream.destroy()
+      const drop = (): void => {
+        stream.destroy()
+      }
+      signal?.addEventListener('abort', drop, { once: true })
+      stream.once('close', () => {
+        children.delete(stream)
+        signal?.removeEventListener('abort', drop)
+      })
+      if (closed || signal?.aborted) drop()
       return stream
     },
     close,

@@ -3,7 +3,7 @@
  * stream's own back-pressure holds.
  */
 import type { Readable } from 'node:stream'
-import { lost } from './channel.js'
+import { lost } from './lost.js'
 
 /** What came before a marker, and the word behind it. */
 export interface Marked {

@@ -132,7 +132,9 @@ export function endSection(factory: LauncherFactory): void {
       const [pid = '', , ...rest] = stdout.toString().split(' ')
       const reused = `$$ 12345 ${rest.join(' ')}`
       await at.transport.run(`cd ${home(at, what.key)}; rm exit; echo "${reused.trim()}" >claim`)
-      expect(await look(at, what.key)).toMatchObject({ status: 'gone', reason: 'supervisor-killed', survivors: [] })
+      // Its supervisor is on its way out, and says so by its lock until then.
+      const gone = { status: 'gone', reason: 'supervisor-killed', survivors: [] }
+      await expect.poll(() => look(at, what.key)).toMatchObject(gone)
       expect(Number(pid)).toBeGreaterThan(1)
       await at.transport.put(boot, 'boot-two\n')
       expect(await look(at, what.key)).toMatchObject({ status: 'gone', reason: 'reboot', survivors: [] })

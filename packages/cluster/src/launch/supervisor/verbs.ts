@@ -87,6 +87,7 @@ m_list() {
   if [ "$2" != - ]; then
     mkdir -p "../records/$1" && : >>"../records/$1/$2" || return
     for m_f in "../records/$1"/*; do [ "\${m_f##*/}" -ge "$2" ] || rm -f "$m_f"; done
+    m_prune
   fi
   for m_f in *; do
     [ -e "$m_f" ] || [ -L "$m_f" ] || continue
@@ -96,6 +97,18 @@ m_list() {
     elif [ "$m_rec" = "$1" ]; then printf 'ok %s %s\n' "$m_tok" "$m_f"
     # Closed by a stop before it began: whose it was, nobody said.
     elif [ "$m_rec" = - ]; then printf 'bad %s %s\n' "$m_tok" "$m_f"; fi
+  done
+}
+
+# What no rule keeps any more: kept directories of jobs without attempts after 7 days, texts of older versions after 30.
+m_prune() {
+  for m_f in $(find ../keep -mindepth 1 -maxdepth 1 -type d -mtime +7 2>/dev/null); do
+    set -- "\${m_f##*/}".*
+    [ -e "$1" ] || rm -rf "$m_f"
+  done
+  for m_f in $(find ../bin -mindepth 1 -maxdepth 1 -mtime +30 2>/dev/null); do
+    # A supervisor that still runs has its text open.
+    [ "$m_f/ask" -ef "$m_self" ] || rm -rf "$m_f"
   done
 }
 
@@ -122,7 +135,7 @@ m_remove() {
   for m_f in $m_gone; do
     for m_c in ../gpus/*."$m_f".*; do [ ! -e "$m_c" ] || rm -f "$m_c"; done
     set -- "\${m_f%.*}".*
-    [ -e "$1" ] || [ ! -d "../keep/\${m_f%.*}" ] || rmdir "../keep/\${m_f%.*}" 2>/dev/null
+    [ -e "$1" ] || [ ! -d "../keep/\${m_f%.*}" ] || rmdir "../keep/\${m_f%.*}" 2>/dev/null || touch "../keep/\${m_f%.*}"
   done
   return 0
 }
