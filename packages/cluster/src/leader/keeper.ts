@@ -10,6 +10,7 @@ import type { MachineView } from '../scheduler/snapshot.js'
 import { Attempts } from './attempts.js'
 import { Bell } from './bell.js'
 import type { Desk } from './desk.js'
+import { daily, tidy } from './housekeeping.js'
 import { ManagedMachine } from './machine.js'
 import { Remover } from './remover.js'
 import { nameOf } from './tracked.js'
@@ -111,7 +112,8 @@ export class Keeper {
 
   /** The main path: do what is due, look, rest until something calls. */
   async #attend(machine: ManagedMachine, remover: Remover): Promise<void> {
-    const { over, clock, tuning } = this.#desk
+    const { over, clock, tuning, tasks } = this.#desk
+    const isDue = daily(this.#desk)
     const forget = machine.launcher.onHint(this.#bell.ring)
     try {
       while (!over.aborted) {
@@ -119,6 +121,7 @@ export class Keeper {
         await this.#attempts.inspect(machine, 'running')
         this.#attempts.step(machine, remover)
         await machine.lookForStrangers()
+        if (isDue()) tasks.run(async () => void (await tidy(this.#desk, machine)))
         await this.#bell.heard(clock, tuning.inspectMs, over)
       }
     } finally {

@@ -1,6 +1,6 @@
 /** What the cluster's integration tests share: a directory, controllers in processes of their own, and one in this process. */
 import { openCluster, type Cluster, type ClusterOptions } from '@muster/cluster'
-import { silentLogger, systemClock, systemIds, type Worker } from '@muster/core'
+import { silentLogger, systemClock, systemIds, type Clock, type Worker } from '@muster/core'
 import { openStore, type JobStore } from '@muster/job-manager'
 import { openOrchestrator } from '@muster/orchestrator'
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -13,7 +13,6 @@ import { createInterface } from 'node:readline'
 const CONTROLLER = new URL('fixtures/controller.mjs', import.meta.url).pathname
 /** Short, so that a test waits for a second and not for ten. */
 export const LEASE = { leaseMs: 1_000, beatMs: 250 }
-const tools = { clock: systemClock, ids: systemIds, logger: silentLogger }
 
 /** Runs argv and gives what was written to MUSTER_RESULT as text. */
 export const testWorker: Worker = {
@@ -76,7 +75,12 @@ export class World {
   }
 
   /** Uses the record from this process. */
-  async here<T>(mode: ClusterOptions['mode'], use: (cluster: Cluster, store: JobStore) => Promise<T>): Promise<T> {
+  async here<T>(
+    mode: ClusterOptions['mode'],
+    use: (cluster: Cluster, store: JobStore) => Promise<T>,
+    clock: Clock = systemClock,
+  ): Promise<T> {
+    const tools = { clock, ids: systemIds, logger: silentLogger }
     const store = await openStore(join(this.directory, 'jobs.db'), { ...tools, lease: LEASE })
     const orchestrator = await openOrchestrator({ backend: 'local', ...tools })
     const machines = [
