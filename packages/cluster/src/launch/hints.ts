@@ -61,7 +61,10 @@ export function hintSource(shell: MachineShell, clock: Clock, logger: Logger): H
 async function followOnce(shell: MachineShell, tell: HintListener, signal: AbortSignal): Promise<void> {
   const { stateDir } = await shell.facts()
   const file = quote(`${stateDir}/events`)
-  const command = `s=$(stat -c %s ${file} 2>/dev/null) && [ "$s" -gt ${KEEP_BYTES} ] && : >${file}; exec tail -n0 -F ${file} 2>/dev/null`
+  // tail would outlive a killed controller until the next line; the end of its standard input comes at once, and ends both.
+  const command =
+    `s=$(stat -c %s ${file} 2>/dev/null) && [ "$s" -gt ${KEEP_BYTES} ] && : >${file}\n` +
+    `tail -n0 -F ${file} 2>/dev/null & cat >/dev/null; kill $! 2>/dev/null`
   const stream = await shell.transport.open({ command }, { signal })
   tell()
   try {
