@@ -4,7 +4,7 @@
  */
 import { closeOnce, silentLogger, systemClock, type Clock, type Logger } from '@muster/core'
 import type { Transport } from '../machines/transport.js'
-import { probeMachine } from '../machines/probe.js'
+import { probeMachine } from './probe.js'
 import { fetchAttempt } from './fetch.js'
 import { hintSource } from './hints.js'
 import { inspectAttempts } from './inspect.js'

@@ -4,7 +4,7 @@ import { lastProgress, readObservations } from '../../src/launch/inspect.js'
 import { parseFacts } from '../../src/launch/facts.js'
 import { attemptName, markOf, parseAttemptName } from '../../src/launch/names.js'
 import { SUPERVISOR } from '../../src/launch/supervisor/index.js'
-import { readProbe } from '../../src/machines/probe.js'
+import { readProbe } from '../../src/launch/probe.js'
 
 const FACTS =
   'perl=/usr/bin/perl\nflock=\nsetsid=/usr/bin/setsid\nlimit=w\nchildren=1\narch=x86_64\nstateDir=/home/u/m\n'

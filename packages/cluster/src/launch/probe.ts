@@ -3,10 +3,10 @@
  * fields, never by its table for people. Invariant: what a tool does not know is null, never a guess.
  */
 import type { Clock } from '@muster/core'
-import type { GpuProbe, Probe } from '../launch/launcher.js'
-import type { MachineShell } from '../launch/machine-shell.js'
-import type { MachineFacts } from '../launch/facts.js'
-import { sh } from '../launch/supervisor/sh.js'
+import type { GpuProbe, Probe } from './launcher.js'
+import type { MachineShell } from './machine-shell.js'
+import type { MachineFacts } from './facts.js'
+import { sh } from './supervisor/sh.js'
 
 const SCRIPT = sh`
 m_field() { printf '%s=%s\n' "$1" "$2"; }
