@@ -9,6 +9,7 @@
  */
 import { abortReason, closeOnce, isMusterError, MusterError, TaskGroup, type Clock, type Logger } from '@muster/core'
 import { isDead, thisProcess, type Holder } from './holder.js'
+import { Pause } from './pause.js'
 import type { SqlDriver } from './sql/driver.js'
 import type { Candidacy, Leadership } from './store.js'
 
@@ -77,7 +78,7 @@ export class Stand implements Candidacy {
     const stop = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal
     if (this.#current) return leadership(this.#current)
     const self = await thisProcess()
-    const wake = new Wake(this.#options.driver)
+    const pause = new Pause(this.#options.driver, maybeLease)
     try {
       let seen: Seen | undefined
       for (;;) {
@@ -89,10 +90,10 @@ export class Stand implements Candidacy {
           if (epoch !== undefined) return await this.#lead(epoch, stop)
           seen = undefined
         }
-        await wake.orAfter(this.#options.clock, this.#pollMs, stop)
+        await pause.wait(this.#options.clock, this.#pollMs, stop, false)
       }
     } finally {
-      wake.remove()
+      pause.remove()
     }
   }
 
@@ -136,13 +137,11 @@ export class Stand implements Candidacy {
   /** Beats until it is lost; looks in between whenever somebody else writes, so that a caretaker yields soon. */
   async #keep(current: { readonly epoch: number; readonly lost: AbortController }): Promise<void> {
     const { driver, clock, logger, beatMs } = this.#options
-    const wake = new Wake(driver)
+    const pause = new Pause(driver, maybeLease)
     try {
       let beaten = clock.monotonic()
       while (!current.lost.signal.aborted) {
-        await wake
-          .orAfter(clock, Math.max(1, beaten + beatMs - clock.monotonic()), current.lost.signal)
-          .catch(() => undefined)
+        await pause.wait(clock, Math.max(1, beaten + beatMs - clock.monotonic()), current.lost.signal, false)
         if (current.lost.signal.aborted) return
         const due = clock.monotonic() - beaten >= beatMs
         try {
@@ -158,7 +157,7 @@ export class Stand implements Candidacy {
         }
       }
     } finally {
-      wake.remove()
+      pause.remove()
     }
   }
 
@@ -196,32 +195,7 @@ function leadership({ epoch, lost }: { readonly epoch: number; readonly lost: Ab
   return { epoch, lost: lost.signal }
 }
 
-/** A pause that ends early when the record changes. Never keeps the process alive. */
-class Wake {
-  readonly remove: () => void
-  #wake: (() => void) | undefined
-
-  constructor(driver: SqlDriver) {
-    this.remove = driver.listen((touched) => {
-      // A commit of this process that made no event may have been about the lease.
-      if (touched === undefined || touched.size === 0) this.#wake?.()
-    })
-  }
-
-  async orAfter(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-    const enough = new AbortController()
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve
-    })
-    const either = AbortSignal.any([signal, enough.signal])
-    const slept = clock.sleep(ms, { signal: either, unref: true }).catch((error: unknown) => {
-      if (!enough.signal.aborted) throw error
-    })
-    try {
-      await Promise.race([woken, slept])
-    } finally {
-      this.#wake = undefined
-      enough.abort()
-    }
-  }
+/** Another process wrote, or this one did without an event: that may have been about the lease. */
+function maybeLease(touched: ReadonlySet<string> | undefined): boolean {
+  return touched === undefined || touched.size === 0
 }

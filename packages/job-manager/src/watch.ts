@@ -2,7 +2,8 @@
  * Watching: every event after a position, in order, without a gap. Commits are serial and `seq` grows with them, so reading
  * on from the last one seen misses nothing, whoever wrote; what this process or another commits only says when to look.
  */
-import { abortReason, MusterError, type Clock, type JobEventRecord } from '@muster/core'
+import { isMusterError, type Clock, type JobEventRecord } from '@muster/core'
+import { Pause } from './pause.js'
 import { eventRecord } from './records.js'
 import type { SqlDriver } from './sql/driver.js'
 import type { JobRow, Row } from './sql/rows.js'
@@ -49,11 +50,10 @@ async function* follow(
   watched: Watched | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<JobEventRecord, void, void> {
-  const hint = new Hint(driver, watched?.id)
+  const pause = new Pause(driver, (touched) => !touched || (watched ? touched.has(watched.id) : touched.size > 0))
   let position = from
   try {
     while (!signal.aborted) {
-      hint.take()
       const rows = await read(driver, position, watched)
       for (const row of rows) {
         const event = eventRecord(row)
@@ -61,50 +61,16 @@ async function* follow(
         yield event
         if (signal.aborted) return
       }
-      if (rows.length < PAGE) await hint.wait(clock, signal)
+      if (rows.length < PAGE) await pause.wait(clock, REASSURE_MS, signal, true)
     }
   } catch (error) {
-    if (error instanceof MusterError && error.code === 'STORE_CLOSED' && signal.aborted) return
+    if (isMusterError(error, 'STORE_CLOSED') && signal.aborted) return
     throw error
   } finally {
-    hint.remove()
+    pause.remove()
   }
 }
 
 function read(driver: SqlDriver, after: number, watched: Watched | undefined): Promise<readonly Row[]> {
   return watched ? driver.query('eventsOfJob', [watched.n, after, PAGE]) : driver.query('eventsAfter', [after, PAGE])
-}
-
-/** Remembers between two looks that there is something to see. */
-class Hint {
-  readonly remove: () => void
-  #given = false
-  #wake: (() => void) | undefined
-
-  constructor(driver: SqlDriver, id: string | undefined) {
-    this.remove = driver.listen((touched) => {
-      if (touched && (id === undefined ? touched.size === 0 : !touched.has(id))) return
-      this.#given = true
-      this.#wake?.()
-    })
-  }
-
-  take(): void {
-    this.#given = false
-  }
-
-  async wait(clock: Clock, signal: AbortSignal): Promise<void> {
-    if (this.#given || signal.aborted) return
-    const enough = new AbortController()
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve
-    })
-    const either = AbortSignal.any([signal, enough.signal])
-    const slept = clock.sleep(REASSURE_MS, { signal: either }).catch((error: unknown) => {
-      if (!either.aborted || error !== abortReason(either)) throw error
-    })
-    await Promise.race([woken, slept])
-    this.#wake = undefined
-    enough.abort()
-  }
 }

