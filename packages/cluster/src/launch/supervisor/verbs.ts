@@ -129,7 +129,7 @@ m_remove() {
   done
   [ -n "$m_gone" ] || return 0
   # The key goes last, so a removal that is cut short can be told whose it is.
-  for m_f in $m_gone; do set -- "$@" "$m_f/work" "$m_f/artifacts"; done
+  for m_f in $m_gone; do set -- "$@" "$m_f"/[!k]*; done
   rm -rf "$@" 2>/dev/null || { chmod -R u+rwX "$@"; rm -rf "$@"; }
   rm -rf $m_gone || return
   for m_f in $m_gone; do
