@@ -18,7 +18,7 @@ export interface FollowFlags {
 export async function followJob(io: Io, muster: Muster, job: JobHandle, flags: FollowFlags): Promise<number> {
   const leaving = new AbortController()
   const signal = AbortSignal.any([leaving.signal, io.unread])
-  const show: Shown = { io, job, flags, latest: await job.status(), signal, told: '' }
+  const show: Shown = { io, job, flags, latest: await job.status(), signal, told: '', why: '' }
   const stopListening = onInterrupts(io.clock, {
     first: () => {
       io.say(`the job goes on without this command; come back with: muster logs -f ${job.id}`)
@@ -34,13 +34,17 @@ export async function followJob(io: Io, muster: Muster, job: JobHandle, flags: F
       leaving.abort(LEFT)
     },
   })
-  const stopLive = flags.raw || flags.json ? undefined : io.watch(() => liveLine(show.latest, io))
+  const stopLive = flags.raw || flags.json ? undefined : io.watch(() => liveLine(show.latest, io, show.why))
+  const over = new AbortController()
+  const fresh = keepFresh(show, muster, AbortSignal.any([signal, over.signal]))
   try {
     await Promise.all([showEvents(show), showLines(show)])
   } catch (error) {
     if (!signal.aborted || (leaving.signal.aborted && leaving.signal.reason !== LEFT)) throw error
     return 130
   } finally {
+    over.abort()
+    await fresh
     stopLive?.()
     stopListening()
   }
@@ -58,6 +62,25 @@ interface Shown {
   readonly signal: AbortSignal
   /** The last object printed of it. */
   told: string
+  /** Why it waits, as last explained. */
+  why: string
+}
+
+/** Progress, and the reason of a wait, make no event: they are read once a second. Never rejects. */
+async function keepFresh(show: Shown, muster: Muster, signal: AbortSignal): Promise<void> {
+  const { io, job, flags } = show
+  try {
+    for (;;) {
+      await io.clock.sleep(1_000, { signal })
+      show.latest = await job.status()
+      const why = show.latest.state === 'queued' ? (await muster.cluster.explain(job.id)).sentence : ''
+      if (why !== '' && why !== show.why && !flags.json && !io.err.isTTY) io.say(why)
+      show.why = why
+    }
+  } catch (error) {
+    // The followers of lines and events meet the same fault, and report it.
+    if (!signal.aborted) io.live(error instanceof Error ? error.message : '')
+  }
 }
 
 async function showEvents(show: Shown): Promise<void> {

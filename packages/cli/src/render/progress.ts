@@ -8,13 +8,14 @@ import { sanitize } from './sanitize.js'
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 
-/** One live line: a sign of life, what is going on, where, for how long, how far. */
-export function liveLine(job: JobRecord, { clock, colors }: Io): string {
+/** One live line: a sign of life, what is going on, where, for how long, how far, and why it waits. */
+export function liveLine(job: JobRecord, { clock, colors }: Io, why = ''): string {
   const frame = FRAMES[Math.floor(clock.monotonic() / 200) % FRAMES.length] ?? ''
   const progress = job.progress
     ? `${Math.round(job.progress.fraction * 100)}% ${sanitize(job.progress.message, false)}`
     : ''
-  const parts = [job.id.slice(-8), phase(job), elapsed(job, clock.now()), progress]
+  const reason = job.state === 'queued' ? sanitize(why, false) : ''
+  const parts = [job.id.slice(-8), phase(job), elapsed(job, clock.now()), progress, reason]
   return `${inColour(colors, job.state, frame)} ${parts.filter((part) => part !== '').join(' · ')}`
 }
 
