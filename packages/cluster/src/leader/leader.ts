@@ -2,6 +2,7 @@
  * The leader of a record: stands for the lease, leads while it holds it, and stands again. All state of a term dies with it, so a
  * leader that was superseded can never act on what it believed before.
  */
+import { setMaxListeners } from 'node:events'
 import { closeOnce, TaskGroup, type Clock, type Closable, type Logger, type Worker } from '@muster/core'
 import type { Candidacy, JobStore, Leadership } from '@muster/job-manager'
 import type { MachineRegistry } from '../machines/registry.js'
@@ -94,6 +95,8 @@ export class Leader implements Closable {
         stepDown.abort()
       },
     }
+    // Every step under way listens: hundreds at once are no leak.
+    setMaxListeners(0, desk.over)
     logger.info({ epoch, caretaker }, 'leading the record')
     await new Term(desk, { registry, places: !caretaker, announce }, this.#bell).run()
     logger.info({ epoch }, 'no longer leading')
