@@ -86,6 +86,10 @@ export default defineConfig(
     },
   },
   {
+    files: ['**/test/**', 'tests/**', 'bench/**'],
+    rules: { '@typescript-eslint/explicit-module-boundary-types': 'off' },
+  },
+  {
     files: ['**/*.{js,cjs,mjs}'],
     extends: [tseslint.configs.disableTypeChecked],
     rules: { '@typescript-eslint/explicit-module-boundary-types': 'off' },

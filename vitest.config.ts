@@ -24,7 +24,11 @@ export default defineConfig({
       {
         extends: true,
         resolve: { alias: [sources] },
-        test: { name: 'unit', include: ['packages/*/test/unit/**/*.test.ts', 'bench/test/**/*.test.ts'] },
+        test: {
+          name: 'unit',
+          include: ['packages/*/test/unit/**/*.test.ts', 'bench/test/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
       },
       {
         extends: true,

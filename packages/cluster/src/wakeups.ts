@@ -22,7 +22,9 @@ export class WakeUps implements Closable {
   send(ready: readonly { readonly id: string; readonly queue: string }[]): void {
     for (const { id, queue } of ready) {
       if (!this.#orchestrator.capabilities.shared && !this.#consumers.has(queue)) continue
-      this.#tasks.run(async () => void (await this.#orchestrator.publish(queue, { jobId: id })))
+      this.#tasks.run(async () => {
+        await this.#orchestrator.publish(queue, { jobId: id })
+      })
     }
   }
 

@@ -121,7 +121,7 @@ export class Keeper {
         await this.#attempts.inspect(machine, 'running')
         this.#attempts.step(machine, remover)
         await machine.lookForStrangers()
-        if (isDue()) tasks.run(async () => void (await tidy(this.#desk, machine)))
+        if (isDue()) tasks.run(() => tidy(this.#desk, machine).then(() => undefined))
         await this.#bell.heard(clock, tuning.inspectMs, over)
       }
     } finally {
@@ -140,6 +140,6 @@ export class Keeper {
       wake()
     }
     const pause = Math.min(tuning.backoffMs * 2 ** Math.min(failures, 10), tuning.backoffMaxMs)
-    await clock.sleep(pause * (0.75 + Math.random() * 0.5), { signal: over, unref: true }).catch(() => undefined)
+    await clock.sleep(pause, { signal: over, unref: true }).catch(() => undefined)
   }
 }

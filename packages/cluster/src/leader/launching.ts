@@ -48,8 +48,8 @@ export async function launch(
     // Not the job's fault, or not yet known whether it started: the phase stays, and the keeper tries again.
     if (signal.aborted || isMusterError(error, 'TRANSPORT_LOST') || isMusterError(error, 'SCHEDULER_SUPERSEDED'))
       throw error
-    if (isMusterError(error, 'SECRET_UNRESOLVED')) return giveBack(desk, machine, t, error.message)
-    return fail(desk, machine, t, error)
+    if (isMusterError(error, 'SECRET_UNRESOLVED')) return await giveBack(desk, machine, t, error.message)
+    return await fail(desk, machine, t, error)
   } finally {
     t.launch = null
   }

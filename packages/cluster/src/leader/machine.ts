@@ -63,8 +63,8 @@ export class ManagedMachine {
     const now = this.#desk.clock.monotonic()
     const avoided = [...this.#avoided]
       .filter(([, until]) => until > now)
-      .map(([uuid]) => [uuid, 'held by another record'])
-    const quarantined = Object.entries(this.#quarantined).map(([uuid, entry]) => [uuid, entry.reason])
+      .map(([uuid]) => [uuid, 'held by another record'] as const)
+    const quarantined = Object.entries(this.#quarantined).map(([uuid, entry]) => [uuid, entry.reason] as const)
     return Object.fromEntries([...avoided, ...quarantined])
   }
 
