@@ -19,7 +19,7 @@ async function quickstart(): Promise<void> {
   for (const { file } of await job.artifacts()) console.log(`artifact   ${file}  (open it in a browser)`)
   console.log(`log        ${muster.filesOf(job)}/1/log`)
   console.log(`record     ${muster.location}`)
-  console.log(`try next   npx muster show ${job.id}\n           npx muster run --no-repo -- uname -a`)
+  console.log(`try next   npx @muster/cli show ${job.id}\n           npx @muster/cli run --no-repo -- uname -a`)
   await muster.close()
 }
 

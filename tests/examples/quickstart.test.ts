@@ -35,7 +35,7 @@ test('npm run quickstart: queued, placed, set up, run; lines, result, times, and
   expect(await readFile(shown(lines, 'artifact').split('  ')[0] ?? '', 'utf8')).toMatch(/^<svg /)
   expect(await readFile(shown(lines, 'log'), 'utf8')).toContain('done: accuracy')
   expect(shown(lines, 'record')).toBe(`sqlite:${home.path}/state/muster/jobs.db`)
-  expect(shown(lines, 'try next')).toMatch(/^npx muster show [0-9a-f-]{36}$/)
+  expect(shown(lines, 'try next')).toMatch(/^npx @muster\/cli show [0-9a-f-]{36}$/)
 })
 
 test('unchanged under ts-node', async () => {

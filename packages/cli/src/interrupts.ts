@@ -7,6 +7,9 @@ import type { Clock } from '@muster/core'
 /** How long a second Ctrl-C is waited for, in milliseconds. */
 export const SECOND_CHANCE_MS = 3_000
 
+/** The signals by which a person, a shell or a terminal that goes away ends a command. */
+export const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /** What the stages do. */
 export interface Stages {
   /** The first Ctrl-C: says how to come back. */
@@ -15,6 +18,22 @@ export interface Stages {
   readonly cancel: () => void
   /** Nothing more is waited for: no second Ctrl-C came, a third one did, or the terminal went away. */
   readonly leave: () => void
+}
+
+/**
+ * For a command that only waits: the first signal closes (a lease is given back at once instead of after ten seconds), then ends
+ * the process as if nobody had listened. Listens until the returned function is called.
+ */
+export function closeOnSignal(close: () => Promise<void>): () => void {
+  const dismiss = (): void => {
+    for (const signal of SIGNALS) process.off(signal, end)
+  }
+  const end = (signal: NodeJS.Signals): void => {
+    dismiss()
+    void close().finally(() => process.kill(process.pid, signal))
+  }
+  for (const signal of SIGNALS) process.on(signal, end)
+  return dismiss
 }
 
 /** Listens for signals until the returned function is called. */

@@ -1,6 +1,7 @@
 /** What every command does around its work: open the record, say which it is, close it whatever happens. */
 import { createLogger, isMusterError, MusterError, type Logger } from '@muster/core'
 import { open, type JobHandle, type Muster, type OpenOptions } from '@muster/sdk'
+import { closeOnSignal } from './interrupts.js'
 import type { Io } from './io.js'
 
 /** Does a command's work with an open muster. */
@@ -18,9 +19,11 @@ export async function withMuster<T>(
     },
   })
   io.say(io.colors.dim(`record ${muster.location}`))
+  const dismiss = schedule === 'care' ? closeOnSignal(() => muster.close()) : undefined
   try {
     return await work(muster)
   } finally {
+    dismiss?.()
     await io.patiently('closing', () => muster.close())
   }
 }

@@ -1,6 +1,7 @@
 /** `muster up`: a controller that stays: schedules, adopts, collects, and says what happens, line by line. */
 import type { JobEventRecord, Muster } from '@muster/sdk'
 import type { Command } from 'commander'
+import { SIGNALS } from '../interrupts.js'
 import type { Io } from '../io.js'
 import { sanitize } from '../render/sanitize.js'
 import { oneLine } from '../render/table.js'
@@ -49,8 +50,6 @@ async function tell(io: Io, event: JobEventRecord, json: boolean): Promise<void>
       `${io.outColors.dim(new Date(event.at).toISOString().slice(11, 23))} ${event.jobId} ${sanitize(oneLine(event.sentence), false)}`,
     )
 }
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Calls `stop` at the first signal; the second one ends the process as if nobody had listened. */
 function onStop(io: Io, stop: () => void): () => void {

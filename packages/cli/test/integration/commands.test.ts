@@ -108,6 +108,24 @@ describe('run', () => {
     expect(json((await box.muster('show', '--wait', '--json', id)).stdout)).toMatchObject([{ state: 'completed' }])
   })
 
+  test('P5 a job that was left behind is cancelled by a command alone, which waits until nothing is left', async () => {
+    const running = box.start('run', '--no-repo', '--', 'sh', '-c', 'echo "pid $$"; exec sleep 600')
+    await said(running, /pid \d+/)
+    const pid = Number(/pid (\d+)/.exec(running.stdout)?.[1])
+    running.child.kill('SIGTERM')
+    await running.ended
+    expect(process.kill(pid, 0)).toBe(true)
+    const follower = box.start('logs', '-f', /job (\S+)/.exec(running.stderr)?.[1] ?? '')
+    await said(follower, `pid ${pid}`)
+    follower.child.kill('SIGINT')
+    await follower.ended
+    const id = json((await box.muster('ps', '--json')).stdout)[0]?.['id'] as string
+    const cancelled = await box.muster('cancel', '--json', '--reason', 'enough', id)
+    expect(json(cancelled.stdout)).toMatchObject([{ id, state: 'cancelled' }])
+    expect(() => process.kill(pid, 0)).toThrow(/ESRCH/)
+    expect((await box.muster('show', id)).stdout).toContain('enough')
+  })
+
   test('P5 the second Ctrl-C cancels and waits until nothing is left', async () => {
     const running = box.start('run', '--no-repo', '--', 'sh', '-c', 'echo "pid $$"; exec sleep 600')
     await said(running, /pid \d+/)
