@@ -4,7 +4,7 @@
  * Invariant: made for millions of rows. A filter by label, or by state or worker, is driven by an index whose order is the
  * page's order: one arm of a UNION for each (state, worker) that the counters know, each stopping after one page.
  */
-import { JOB_STATES, MusterError, type JobState } from '@muster/core'
+import { isLive, JOB_STATES, MusterError, type JobState } from '@muster/core'
 import type { SqlDriver } from './sql/driver.js'
 import type { Row, SqlValue } from './sql/rows.js'
 import { JOB } from './sql/statements.js'
@@ -16,6 +16,11 @@ const MAX_PAGE = 1_000
 const MAX_ARMS = 64
 /** How far the frequency of a label is looked at. */
 const PROBE = 1_000
+
+/** Where the jobs of a page are sought: `n` is the column by which the driving index is ordered. */
+interface Arm extends Part {
+  readonly n: 'j.n' | 'l.job'
+}
 
 interface Part {
   readonly sql: string
@@ -45,15 +50,17 @@ async function select(
   before: number,
   limit: number,
 ): Promise<readonly Row[]> {
-  const arms =
-    Object.keys(filter.labels ?? {}).length > 0
-      ? await labelArms(driver, filter, states)
-      : await counterArms(driver, filter, states)
+  const labels = Object.entries(filter.labels ?? {})
+  // What runs is little, whatever its labels: there the states drive.
+  const byLabel = labels.length > 0 && !(states?.every((state) => isLive(state)) ?? false)
+  const arms = byLabel ? await labelArms(driver, filter, states) : await counterArms(driver, filter, states)
   if (arms.length === 0) return []
-  const rest = restOf(filter, states)
+  const rest = restOf(filter, states, byLabel ? [] : labels)
   const [sql, params]: [string[], SqlValue[]] = [[], []]
   for (const arm of arms) {
-    sql.push(`SELECT * FROM (SELECT j.n FROM ${arm.sql} AND j.n < ?${rest.sql} ORDER BY j.n DESC LIMIT ?)`)
+    sql.push(
+      `SELECT * FROM (SELECT ${arm.n} AS n FROM ${arm.sql} AND ${arm.n} < ?${rest.sql} ORDER BY ${arm.n} DESC LIMIT ?)`,
+    )
     params.push(...arm.params, before, ...rest.params, limit)
   }
   const text = `SELECT ${JOB} FROM (${sql.join(' UNION ALL ')}) x JOIN job j ON j.n = x.n ORDER BY j.n DESC LIMIT ?`
@@ -65,7 +72,7 @@ async function labelArms(
   driver: SqlDriver,
   filter: JobFilter,
   states: readonly JobState[] | undefined,
-): Promise<readonly Part[]> {
+): Promise<readonly Arm[]> {
   const probe = 'SELECT count(*) FROM (SELECT 1 FROM label WHERE name = ? AND value = ? LIMIT ?)'
   const counted = await Promise.all(
     Object.entries(filter.labels ?? {}).map(async ([name, value]) => {
@@ -81,6 +88,7 @@ async function labelArms(
   )
   const labelStates = [...new Set((states ?? JOB_STATES).map(labelState))]
   return labelStates.map((state) => ({
+    n: 'l.job',
     sql: `label l CROSS JOIN job j ON j.n = l.job WHERE l.name = ? AND l.value = ? AND l.state = ?${exists.join('')}`,
     params: [rarest.name, rarest.value, state, ...others.flatMap(({ name, value }) => [name, value])],
   }))
@@ -95,10 +103,10 @@ async function counterArms(
   driver: SqlDriver,
   filter: JobFilter,
   states: readonly JobState[] | undefined,
-): Promise<readonly Part[]> {
-  const scan: Part = { sql: 'job j WHERE 1 = 1', params: [] }
+): Promise<readonly Arm[]> {
+  const scan: Arm = { n: 'j.n', sql: 'job j WHERE 1 = 1', params: [] }
   if (filter.machine !== undefined)
-    return [{ sql: 'job j INDEXED BY job_machine WHERE j.machine = ?', params: [filter.machine] }]
+    return [{ n: 'j.n', sql: 'job j INDEXED BY job_machine WHERE j.machine = ?', params: [filter.machine] }]
   if (states === undefined && filter.worker === undefined) return [scan]
   const numbers = states?.map((state) => JOB_STATES.indexOf(state))
   const pairs = (await driver.query('counters', [])).filter(
@@ -107,13 +115,20 @@ async function counterArms(
   )
   if (pairs.length > MAX_ARMS) return [scan]
   return pairs.map(([state, worker]) => ({
+    n: 'j.n',
     sql: 'job j INDEXED BY job_list WHERE j.state = ? AND j.worker = ?',
     params: [state ?? null, worker ?? null],
   }))
 }
 
+const LABELLED = ' AND EXISTS(SELECT 1 FROM label o WHERE o.job = j.n AND o.name = ? AND o.value = ?)'
+
 /** All conditions once more: whatever drives, the others hold too. */
-function restOf(filter: JobFilter, states: readonly JobState[] | undefined): Part {
+function restOf(
+  filter: JobFilter,
+  states: readonly JobState[] | undefined,
+  labels: readonly (readonly [string, string])[],
+): Part {
   const conditions: [string, SqlValue | undefined][] = [
     ['j.worker = ?', filter.worker],
     ['j.queue = ?', filter.queue],
@@ -126,8 +141,8 @@ function restOf(filter: JobFilter, states: readonly JobState[] | undefined): Par
   const given = conditions.filter(([, value]) => value !== undefined)
   const inStates = states ? ` AND +j.state IN (${states.map((state) => JOB_STATES.indexOf(state)).join(', ')})` : ''
   return {
-    sql: inStates + given.map(([sql]) => ` AND +${sql}`).join(''),
-    params: given.map(([, value]) => value ?? null),
+    sql: inStates + given.map(([sql]) => ` AND +${sql}`).join('') + labels.map(() => LABELLED).join(''),
+    params: [...given.map(([, value]) => value ?? null), ...labels.flat()],
   }
 }
 
