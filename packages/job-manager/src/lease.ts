@@ -46,6 +46,8 @@ export interface StandOptions extends LeaseTimes {
   readonly logger: Logger
   readonly holder: string
   readonly caretaker: boolean
+  /** Called when it has been closed. */
+  readonly onClosed: () => void
 }
 
 /** Stands for the lease; tells the store which epochs this process leads with. */
@@ -67,6 +69,7 @@ export class Stand implements Candidacy {
       this.#closing.abort(new MusterError('STORE_CLOSED', 'no longer stands for the lease'))
       await this.#giveBack()
       await this.#tasks.settled()
+      options.onClosed()
     })
   }
 

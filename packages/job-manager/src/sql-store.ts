@@ -42,7 +42,10 @@ export function sqlStore(parts: SqlStoreParts): JobStore {
     ...jobs(driver),
     ...scheduling(driver, { ids, random, superseded }),
     stand: (holder, { caretaker = false } = {}) => {
-      const stand = new Stand({ driver, clock, logger, holder, caretaker, ...lease })
+      const onClosed = (): void => {
+        stands.delete(stand)
+      }
+      const stand = new Stand({ driver, clock, logger, holder, caretaker, onClosed, ...lease })
       stands.add(stand)
       return stand
     },
