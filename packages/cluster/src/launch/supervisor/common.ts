@@ -115,14 +115,21 @@ m_exit() {
   [ "$m_last" = end ]
 }
 
-# Live processes that carry the marker MARK, by limit or by environment -> m_marked
+# Live processes that carry the marker MARK, by limit or by environment -> m_marked; m_ghosts: those that ended during the look;
+# m_born: pids given out meanwhile. grep sheds the marker, or it would find itself.
 m_bearers() {
-  m_marked=
-  for m_f in $(grep -lsE "^Max file locks +$1 |MUSTER_MARK=$1" /proc/[0-9]*/limits /proc/[0-9]*/environ); do
+  m_marked= m_ghosts=
+  read -r m_x m_x m_x m_x m_born </proc/loadavg
+  for m_f in $(
+    [ -z "$m_ulimit" ] || ulimit -S -$m_ulimit unlimited 2>/dev/null
+    exec grep -lsE "^Max file locks +$1 |MUSTER_MARK=$1" /proc/[0-9]*/limits /proc/[0-9]*/environ
+  ); do
     m_f=\${m_f#/proc/} m_f=\${m_f%%/*}
-    case " $m_marked " in *" $m_f "*) continue ;; esac
-    [ "$m_f" != $$ ] && m_lives "$m_f" && m_marked="$m_marked $m_f"
+    case " $$ $m_marked " in *" $m_f "*) continue ;; esac
+    if m_lives "$m_f"; then m_marked="$m_marked $m_f"; else m_ghosts="$m_ghosts $m_f"; fi
   done
+  read -r m_x m_x m_x m_x m_x </proc/loadavg
+  m_born=$((m_x - m_born))
   [ -n "$m_marked" ]
 }
 `

@@ -57,7 +57,7 @@ m_finish() {
   [ -z "$m_watch" ] || kill -TERM "$m_watch" 2>/dev/null
   # A step that wrote no code did not end by itself.
   [ -n "$m_stopped" ] || [ ! -e stop ] || [ -e code.$m_step ] || read -r m_stopped m_x <stop
-  if m_tree; then m_kill "$m_grace"; fi
+  [ "$m_stuck" != - ] || m_none || m_kill "$m_grace"
   exec 8>&-
   trap m_let_go TERM
   if [ "$m_stuck" != - ]; then m_let_go; fi

@@ -15,7 +15,7 @@ m_run() {
   . /proc/self/fd/0
   exec </dev/null
   read -r m_boot m_x <"$m_bootfile"
-  m_stopped= m_detail= m_helpers= m_step= m_stuck=- m_rc=0 m_signal=0
+  m_stopped= m_detail= m_helpers= m_known= m_moving= m_step= m_stuck=- m_rc=0 m_signal=0
   trap m_on_term TERM
   trap : HUP INT QUIT
   m_claim || exit 0
