@@ -23,19 +23,20 @@ export function addShow(program: Command, { io }: Surroundings): void {
     .action((id: string, flags: Flags) =>
       withMuster(io, flags.wait ? 'care' : false, async (muster) => {
         const job = await findJob(muster, id)
-        if (flags.wait) await waitFor(io, job)
+        if (flags.wait) await waitFor(io, muster, job)
         await print(io, muster, job, flags)
       }),
     )
 }
 
-async function waitFor(io: Io, job: JobHandle): Promise<void> {
+async function waitFor(io: Io, muster: Muster, job: JobHandle): Promise<void> {
   let latest = await job.status()
+  const known = (await muster.jobs.history(job.id)).at(-1)?.seq ?? 0
   const stop = io.watch(() => liveLine(latest, io))
   try {
     for await (const event of job.events()) {
       latest = await job.status()
-      if (!io.err.isTTY && event.at >= latest.createdAt) io.say(event.sentence)
+      if (!io.err.isTTY && event.seq > known) io.say(event.sentence)
     }
   } finally {
     stop()
