@@ -12,6 +12,7 @@ console.log(job.id)
 
 // %% watch the lines; interrupting this cell leaves the job alone
 for await (const line of job.logs()) console.log(line.text)
+console.log((await job.status()).state)
 
 // %% the result, or the reason why there is none
 const { output } = await job.result()
