@@ -2,12 +2,23 @@
  * Events: the audit trail of a job. One shape everywhere. Stored are action and facts; the sentence is rendered on reading,
  * so that its wording can improve without rewriting history.
  */
-import { JOB_EVENTS } from './job-state.js'
 import type { JsonValue } from './json.js'
 
-/** What can happen to a job: the transitions of the state table, then facts that change no state. Stored by position: append only. */
+/**
+ * What can happen to a job: the events of the state table, then facts that change no state. Stored by position: append only, also
+ * where the state table gains an event.
+ */
 export const ACTIONS = [
-  ...JOB_EVENTS,
+  'submit',
+  'ready',
+  'place',
+  'release',
+  'start',
+  'succeed',
+  'retry',
+  'fail',
+  'cancel',
+  'restart',
   'cancel-requested',
   'unconfirmed',
   'confirmed',
