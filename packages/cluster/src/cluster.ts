@@ -8,6 +8,7 @@ import {
   closeOnce,
   isLive,
   MusterError,
+  Recent,
   type Clock,
   type Closable,
   type Ids,
@@ -27,7 +28,7 @@ import { whyUnresolved } from './leader/secrets.js'
 import { MachineRegistry, type MachineConfig } from './machines/registry.js'
 import { explainJob, type Explanation } from './scheduler/explain.js'
 import type { MachineFacts } from './scheduler/snapshot.js'
-import { actorOf, submitJob, type SubmitContext } from './submit.js'
+import { actorOf, readFacts, submitJob, type RecordedFacts, type SubmitContext } from './submit.js'
 import { WakeUps } from './wakeups.js'
 
 /** What a cluster is opened with. */
@@ -45,11 +46,15 @@ export interface ClusterOptions {
   readonly tuning?: Partial<Tuning>
 }
 
+/** How old may be what a submit believes of the machines. */
+const RECENT_MS = 1_000
+
 /** See the file's head. */
 export class Cluster implements Closable {
   readonly #options: ClusterOptions
   readonly #workers = new Map<string, Worker>()
   readonly #registry: MachineRegistry
+  readonly #recorded: Recent<RecordedFacts>
   readonly #wakeUps: WakeUps
   readonly #host = hostname()
   #leader: Leader | undefined
@@ -60,6 +65,7 @@ export class Cluster implements Closable {
   constructor(options: ClusterOptions) {
     this.#options = options
     this.#registry = new MachineRegistry(options.machines, options)
+    this.#recorded = new Recent(options.clock, RECENT_MS, () => readFacts(options.store))
     this.#wakeUps = new WakeUps(options.orchestrator, options.logger)
   }
 
@@ -89,6 +95,7 @@ export class Cluster implements Closable {
       logger,
       workers: this.#workers,
       configs: this.#registry.configs,
+      recorded: this.#recorded,
       look: (name: string) => this.#look(name),
     }
     const { job, created } = await submitJob(deps, definition, options, context)

@@ -10,6 +10,7 @@ import {
   type JobDefinitionInput,
   type JobSpec,
   type Logger,
+  type Recent,
   type SubmitOptions,
   type Worker,
 } from '@muster/core'
@@ -27,15 +28,25 @@ export interface SubmitContext {
   readonly progress?: (text: string) => void
 }
 
+/** Facts by the machine's name; null of one that was never probed. */
+export type RecordedFacts = ReadonlyMap<string, MachineFacts | null>
+
 /** What a submit works with. */
 export interface SubmitDeps {
   readonly store: JobStore
   readonly workers: ReadonlyMap<string, Worker>
   readonly configs: ReadonlyMap<string, MachineConfig>
+  /** What the record says of the machines. */
+  readonly recorded: Recent<RecordedFacts>
   /** Asks a configured machine what it has; null where it cannot be reached. */
   readonly look: (machine: string) => Promise<MachineFacts | null>
   readonly ids: Ids
   readonly logger: Logger
+}
+
+/** Reads the facts of all machines that the record knows. */
+export async function readFacts(store: JobStore): Promise<RecordedFacts> {
+  return new Map((await store.machines()).map((machine) => [machine.name, factsOf(machine)]))
 }
 
 /** Records the job, or finds the one that the key names. */
@@ -56,14 +67,19 @@ export async function submitJob(
     progress: context.progress ?? (() => undefined),
   })
   context.signal?.throwIfAborted()
-  const owner = spec.owner ?? userInfo().username
+  const owner = spec.owner ?? me()
   return deps.store.insert({ id: deps.ids.next(), spec, owner, payload, actor: actorOf(owner) })
 }
 
 /** How this process's user is named in events. */
-export function actorOf(user = userInfo().username): string {
-  return `user:${user}@${hostname()}`
+export function actorOf(user = me()): string {
+  return `user:${user}@${(host ??= hostname())}`
 }
+
+// Asked once: both are questions to the system, and submits come by the thousand.
+let username: string | undefined
+let host: string | undefined
+const me = (): string => (username ??= userInfo().username)
 
 function knownWorker(deps: SubmitDeps, spec: JobSpec): Worker {
   const worker = deps.workers.get(spec.worker)
@@ -74,12 +90,25 @@ function knownWorker(deps: SubmitDeps, spec: JobSpec): Worker {
   })
 }
 
-/** Refuses a machine that nobody configured, and a demand that no configured machine could ever meet. */
+/**
+ * Refuses a machine that nobody configured, and a demand that no configured machine could ever meet. What was read a moment ago
+ * may accept a job (at worst it waits, and `explain` says why), but only what the record says now refuses one.
+ */
 async function refuseImpossible(deps: SubmitDeps, spec: JobSpec): Promise<void> {
-  const recorded = new Map((await deps.store.machines()).map((machine) => [machine.name, factsOf(machine)]))
+  if (await whyImpossible(deps, spec, await deps.recorded.recently())) {
+    const refusal = await whyImpossible(deps, spec, await deps.recorded.now())
+    if (refusal) throw refusal
+  }
+}
+
+async function whyImpossible(
+  deps: SubmitDeps,
+  spec: JobSpec,
+  recorded: RecordedFacts,
+): Promise<MusterError | undefined> {
   const names = [...new Set([...deps.configs.keys(), ...recorded.keys()])]
   if (spec.machine !== undefined && !names.includes(spec.machine))
-    throw new MusterError('UNKNOWN_MACHINE', `no machine is called ${spec.machine}; configured: ${names.join(', ')}`, {
+    return new MusterError('UNKNOWN_MACHINE', `no machine is called ${spec.machine}; configured: ${names.join(', ')}`, {
       details: { machine: spec.machine },
     })
   const reasons = await Promise.all(
@@ -88,9 +117,9 @@ async function refuseImpossible(deps: SubmitDeps, spec: JobSpec): Promise<void> 
       reason: await whyNever(deps, spec, name, recorded.get(name) ?? null),
     })),
   )
-  if (reasons.some(({ reason }) => reason === null)) return
+  if (reasons.some(({ reason }) => reason === null)) return undefined
   const text = reasons.map(({ machine, reason }) => `${machine}: ${reason ?? ''}`).join('; ')
-  throw new MusterError('UNPLACEABLE', `no machine could ever run this job (${text})`, { details: { reasons } })
+  return new MusterError('UNPLACEABLE', `no machine could ever run this job (${text})`, { details: { reasons } })
 }
 
 /**

@@ -2,9 +2,17 @@
  * What open() gives: submit and re-open jobs, and the three classes behind them. It owns what it opened and closes that, in
  * the order in which it is used; it installs no signal handler and never ends the process.
  */
-import { MusterError, closeOnce, type Closable, type JobDefinitionInput, type SubmitOptions } from '@muster/core'
+import {
+  MusterError,
+  Recent,
+  closeOnce,
+  type Clock,
+  type Closable,
+  type JobDefinitionInput,
+  type SubmitOptions,
+} from '@muster/core'
 import type { Cluster, JobHandle, SubmitContext } from '@muster/cluster'
-import type { JobManager, JobStore } from '@muster/job-manager'
+import type { JobManager, JobStore, LeaderInfo } from '@muster/job-manager'
 import type { Orchestrator } from '@muster/orchestrator'
 import { join } from 'node:path'
 
@@ -16,8 +24,12 @@ export interface MusterParts {
   readonly cluster: Cluster
   readonly filesDirectory: string
   readonly schedules: boolean
+  readonly clock: Clock
   readonly warn: (warning: MusterError) => void
 }
+
+/** How old may be what a warning is based on. */
+const RECENT_MS = 200
 
 /** An open record with what runs its jobs. Close it, or declare it with `await using`. */
 export class Muster implements Closable {
@@ -27,6 +39,7 @@ export class Muster implements Closable {
   /** Which record this is: `sqlite:/home/ada/.local/state/muster/jobs.db`. */
   readonly location: string
   readonly #parts: MusterParts
+  readonly #leader: Recent<LeaderInfo | undefined>
 
   /** Use {@link open}. */
   constructor(parts: MusterParts) {
@@ -35,6 +48,7 @@ export class Muster implements Closable {
     this.orchestrator = parts.orchestrator
     this.jobs = parts.jobs
     this.location = parts.store.location
+    this.#leader = new Recent(parts.clock, RECENT_MS, () => parts.store.leader())
   }
 
   /**
@@ -47,8 +61,9 @@ export class Muster implements Closable {
     options: SubmitOptions = {},
     context: SubmitContext = {},
   ): Promise<JobHandle> {
-    const job = await this.cluster.submit(definition, options, context)
-    await this.warnIfNobodySchedules()
+    // Side by side: who leads is no condition of the submit, only worth a warning after it.
+    const [job, scheduled] = await Promise.all([this.cluster.submit(definition, options, context), this.#isScheduled()])
+    if (!scheduled) this.#warnNobodySchedules()
     return job
   }
 
@@ -64,9 +79,17 @@ export class Muster implements Closable {
 
   /** Warns NOBODY_SCHEDULES where neither this process nor another one schedules the record. */
   async warnIfNobodySchedules(): Promise<void> {
-    if (this.#parts.schedules) return
-    const leader = await this.#parts.store.leader()
-    if (leader && !leader.caretaker) return
+    if (!(await this.#isScheduled())) this.#warnNobodySchedules()
+  }
+
+  /** Whether this process or another one schedules; of another one, as it was a moment ago. */
+  async #isScheduled(): Promise<boolean> {
+    if (this.#parts.schedules) return true
+    const leader = await this.#leader.recently()
+    return leader !== undefined && !leader.caretaker
+  }
+
+  #warnNobodySchedules(): void {
     this.#parts.warn(new MusterError('NOBODY_SCHEDULES', `nobody schedules ${this.location}, so the job waits`))
   }
 

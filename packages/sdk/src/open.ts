@@ -63,6 +63,7 @@ export async function open(options: OpenOptions = {}): Promise<Muster> {
       cluster,
       filesDirectory: settings.filesDirectory,
       schedules: schedule === true,
+      clock,
       warn: onWarning ?? ((warning) => logger.warn({ code: warning.code }, `${warning.message}. ${warning.hint}`)),
     })
   } catch (error) {
