@@ -5,6 +5,7 @@
  */
 import { isMusterError } from '@muster/core'
 import type { LiveAttempt, Wish } from '@muster/job-manager'
+import type { AttemptKey } from '../launch/launcher.js'
 import type { ReachedMachine } from '../machines/registry.js'
 import type { MachineView } from '../scheduler/snapshot.js'
 import { Attempts } from './attempts.js'
@@ -92,8 +93,8 @@ export class Keeper {
     const { store, epoch, over, logger, wake } = this.#desk
     const found = await machine.launcher.list(store.recordId, epoch, over)
     await this.#attempts.inspect(machine, 'open')
-    for (const { key, ok } of found.filter(({ key }) => !this.#attempts.has(nameOf(key)))) {
-      if (ok && (await this.#isDone(key))) remover.add(key)
+    for (const { key } of found.filter(({ key }) => !this.#attempts.has(nameOf(key)))) {
+      if (await this.#isDone(key)) remover.add(key)
       else
         logger.warn(
           { machine: this.name, attempt: nameOf(key) },
@@ -105,8 +106,10 @@ export class Keeper {
   }
 
   /** Whether the record is through with an attempt: a leader died before it removed what was left of it. */
-  async #isDone(key: { readonly jobId: string; readonly attempt: number }): Promise<boolean> {
-    const attempts = await this.#desk.store.attempts(key.jobId)
+  async #isDone(key: AttemptKey): Promise<boolean> {
+    const { store } = this.#desk
+    if (key.token === '' || !(await store.get(key.jobId))) return false
+    const attempts = await store.attempts(key.jobId)
     return attempts.some((a) => a.number === key.attempt && a.endedAt !== null && !a.notConfirmedGone)
   }
 

@@ -100,12 +100,8 @@ m_list() {
   done
 }
 
-# What no rule keeps any more: kept directories of jobs without attempts after 7 days, texts of older versions after 30.
+# What no rule keeps any more: texts of older versions after 30 days.
 m_prune() {
-  for m_f in $(find ../keep -mindepth 1 -maxdepth 1 -type d -mtime +7 2>/dev/null); do
-    set -- "\${m_f##*/}".*
-    [ -e "$1" ] || rm -rf "$m_f"
-  done
   for m_f in $(find ../bin -mindepth 1 -maxdepth 1 -mtime +30 2>/dev/null); do
     # A supervisor that still runs has its text open.
     [ "$m_f/ask" -ef "$m_self" ] || rm -rf "$m_f"
