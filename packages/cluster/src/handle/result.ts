@@ -92,7 +92,7 @@ function lastLines(attempt: AttemptRecord | undefined): string[] {
 }
 
 /** Why a job failed, as the end of a sentence: `the command exited with 3 (attempt 1 on gpu1)`. */
-export function whyFailed(job: JobRecord, attempt: AttemptRecord | undefined): string {
+function whyFailed(job: JobRecord, attempt: AttemptRecord | undefined): string {
   const text = typeof attempt?.detail['text'] === 'string' ? `: ${attempt.detail['text']}` : ''
   const where = job.attempt === 0 ? '' : ` (attempt ${job.attempt} on ${job.machine ?? 'no machine'})`
   return `${reasonInWords(job)}${text}${where}`
