@@ -2,14 +2,13 @@
  * P5: what survives KILL is not called gone. No test can make a process that truly resists KILL, so one verb of a real launcher is told to
  * answer as the machine would; everything else (record, machine, processes, GPUs by a fake nvidia-smi) is real.
  */
-import { silentLogger, systemClock, systemIds } from '@muster/core'
+import { jobSpec, silentLogger, systemClock, systemIds } from '@muster/core'
 import { openStore, type JobStore } from '@muster/job-manager'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Leader } from '../../dist/leader/leader.js'
 import { MachineRegistry, type ReachedMachine } from '../../dist/machines/registry.js'
-import { submitJob } from '../../dist/submit.js'
 import { LEASE, script, testWorker, World } from './world.js'
 
 const GPUS = ['GPU-1', 'GPU-2']
@@ -74,14 +73,9 @@ afterEach(async () => {
 })
 
 async function submit(text: string, gpus: number): Promise<string> {
-  const deps = {
-    store,
-    ids: systemIds,
-    logger: silentLogger,
-    workers: new Map([['test', testWorker]]),
-    configs: registry.configs,
-  }
-  return (await submitJob(deps, script(text), { gpus, grace: 100 }, {})).job.id
+  const { worker, input } = script(text)
+  const spec = jobSpec({ worker, input }, { gpus, grace: 100 })
+  return (await store.insert({ id: systemIds.next(), spec, owner: 'me', payload: input, actor: 'user:me' })).job.id
 }
 
 const state = async (id: string) => (await store.get(id))?.state
