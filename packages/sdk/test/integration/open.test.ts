@@ -16,7 +16,7 @@ afterEach(() => place.close())
 
 /** Runs a script in a process of its own, in this package's directory, with a record of its own. */
 async function script(text: string, type: 'commonjs' | 'module'): Promise<string> {
-  const env = { ...process.env, MUSTER_STORE: `sqlite:${join(place.root, 'jobs.db')}` }
+  const env = { ...process.env, MUSTER_STORE: `sqlite:${join(place.root, 'jobs.db')}`, XDG_STATE_HOME: place.root }
   const args = [`--input-type=${type}`, '--eval', text]
   const { stdout } = await run(process.execPath, args, { env, cwd: import.meta.dirname, timeout: 30_000 })
   return stdout
@@ -61,6 +61,14 @@ describe('open', () => {
     const body = `.then((muster) => console.log(muster.location))`
     expect(await script(`require('@muster/sdk').open()${body}`, 'commonjs')).toContain('jobs.db')
     expect(await script(`import { open } from '@muster/sdk'; open()${body}`, 'module')).toContain('jobs.db')
+  })
+
+  test('closing while a read is under way is awaited like any other close', async () => {
+    const close = `async (muster) => {
+      const reading = muster.jobs.listJobs().catch(() => undefined)
+      await muster.close(); await reading; console.log('closed') }`
+    const text = `require('@muster/sdk').open({ schedule: false }).then(${close})`
+    expect(await script(text, 'commonjs')).toBe('closed\n')
   })
 
   test('a pending await keeps the process alive; running jobs do not', async () => {
