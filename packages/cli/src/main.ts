@@ -36,6 +36,8 @@ const COMMANDS: readonly AddCommand[] = [
 /** Runs the command line and sets the process's exit code. Never rejects. */
 export async function main(argv: readonly string[]): Promise<void> {
   const io = new Io(process.stdout, process.stderr, process.env)
+  // Until the end is reached nothing has succeeded, also if the process should run out of things to wait for.
+  process.exitCode = argv[0] === 'run' ? 125 : 1
   let code = 0
   const surroundings: Surroundings = {
     io,

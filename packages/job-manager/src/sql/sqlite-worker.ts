@@ -17,6 +17,7 @@ export class DatabaseThread {
   readonly #exited: Promise<void>
   readonly #file: string
   #dead: MusterError | undefined
+  #closing = false
 
   constructor(settings: ThreadSettings, onChanged: () => void = () => undefined) {
     this.#file = settings.file
@@ -26,7 +27,7 @@ export class DatabaseThread {
     this.#worker.on('message', (response: Response) => {
       if (response === 'changed') return onChanged()
       this.#pending.shift()?.resolve(response)
-      if (this.#pending.length === 0) this.#worker.unref()
+      if (this.#pending.length === 0 && !this.#closing) this.#worker.unref()
     })
     this.#worker.on('error', (error) => {
       this.#die(storeError(error, this.#file))
@@ -61,6 +62,8 @@ export class DatabaseThread {
 
   /** Lets what was asked be answered, closes the database and ends the thread. */
   async close(): Promise<void> {
+    // For good: an answer that was still under way must not let the process end before the thread has.
+    this.#closing = true
     this.#worker.ref()
     this.#worker.postMessage('close' satisfies Request)
     await this.#exited
