@@ -30,6 +30,6 @@ it('knows the network file systems by their type, and local ones as local', asyn
   // statfs gives a signed number on some platforms.
   expect(await on(0xfe534d42 | 0)).toBe('SMB')
   expect(await on(0xef53)).toBeUndefined()
-  const refused = prepareFile('/tmp/jobs.db', { typeOf: () => Promise.resolve(0x6969) })
+  const refused = prepareFile('/tmp/jobs.db', { createDirectory: false, typeOf: () => Promise.resolve(0x6969) })
   await expect(refused).rejects.toMatchObject({ code: 'STORE_ON_NETWORK_FS' })
 })
