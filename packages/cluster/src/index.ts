@@ -5,7 +5,7 @@ export { localEnvironment, localTransport, type LocalOptions } from './machines/
 export type * from './machines/transport.js'
 export { Cluster, openCluster, type ClusterOptions } from './cluster.js'
 export * from './handle/index.js'
-export type { MachineConfig } from './machines/registry.js'
+export type { MachineConfig } from './registry.js'
 export { factsOf, type Explanation } from './scheduler/explain.js'
 export type { MachineFacts } from './scheduler/snapshot.js'
 export type { SubmitContext } from './submit.js'

@@ -15,7 +15,7 @@ import {
   type Worker,
 } from '@muster/core'
 import type { JobRecord, JobStore } from '@muster/job-manager'
-import type { MachineConfig } from './machines/registry.js'
+import type { MachineConfig } from './registry.js'
 import { factsOf } from './scheduler/explain.js'
 import { neverFits } from './scheduler/filters.js'
 import type { MachineFacts } from './scheduler/snapshot.js'

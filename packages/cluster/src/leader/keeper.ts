@@ -6,7 +6,7 @@
 import { isMusterError } from '@muster/core'
 import type { LiveAttempt, Wish } from '@muster/job-manager'
 import type { AttemptKey } from '../launch/launcher.js'
-import type { ReachedMachine } from '../machines/registry.js'
+import type { ReachedMachine } from '../registry.js'
 import type { MachineView } from '../scheduler/snapshot.js'
 import { Attempts } from './attempts.js'
 import { Bell } from './bell.js'

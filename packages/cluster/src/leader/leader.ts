@@ -5,7 +5,7 @@
 import { setMaxListeners } from 'node:events'
 import { closeOnce, TaskGroup, type Clock, type Closable, type Logger, type Worker } from '@muster/core'
 import type { Candidacy, JobStore, Leadership } from '@muster/job-manager'
-import type { MachineRegistry } from '../machines/registry.js'
+import type { MachineRegistry } from '../registry.js'
 import { Bell } from './bell.js'
 import { DEFAULT_TUNING, type Desk, type Tuning } from './desk.js'
 import { Term, type TermOptions } from './term.js'

@@ -4,7 +4,7 @@
  */
 import { isMusterError } from '@muster/core'
 import type { WaitingJob } from '@muster/job-manager'
-import type { MachineRegistry } from '../machines/registry.js'
+import type { MachineRegistry } from '../registry.js'
 import { schedule, type Placement } from '../scheduler/schedule.js'
 import type { Snapshot } from '../scheduler/snapshot.js'
 import type { Bell } from './bell.js'

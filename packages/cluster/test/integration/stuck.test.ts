@@ -8,7 +8,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Leader } from '../../dist/leader/leader.js'
-import { MachineRegistry, type ReachedMachine } from '../../dist/machines/registry.js'
+import { MachineRegistry, type ReachedMachine } from '../../dist/registry.js'
 import { LEASE, script, testWorker, World } from './world.js'
 
 const GPUS = ['GPU-1', 'GPU-2']

@@ -3,9 +3,9 @@
  * everybody in this process who reads a log. Whoever made the registry closes it.
  */
 import { closeOnce, MusterError, type Clock, type Closable, type Logger } from '@muster/core'
-import { shellLauncher, type ShellLauncher } from '../launch/shell-launcher.js'
-import { localEnvironment, localTransport } from './local.js'
-import type { Transport } from './transport.js'
+import { shellLauncher, type ShellLauncher } from './launch/shell-launcher.js'
+import { localEnvironment, localTransport } from './machines/local.js'
+import type { Transport } from './machines/transport.js'
 
 /** A machine as configured. What is not given is probed. */
 export interface MachineConfig {
