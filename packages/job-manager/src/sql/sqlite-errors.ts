@@ -1,5 +1,7 @@
 /** SQLite's errors as ours. libsql gives extended codes, sometimes none at all; only the low byte is reliable. */
 import { MusterError, type ErrorCode } from '@muster/core'
+import { statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
 
 const CODES: Readonly<Record<number, ErrorCode>> = {
   5: 'STORE_BUSY',
@@ -10,6 +12,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   14: 'STORE_NOT_FOUND',
   26: 'STORE_CORRUPT',
 }
+const IO_ERROR = 10
 const DATABASE_MOVED = 1032
 const CANNOT_OPEN = /: 14$/
 
@@ -33,8 +36,18 @@ export function storeError(error: unknown, file: string): MusterError {
   if (illegal)
     return new MusterError('ILLEGAL_TRANSITION', `the table has no way ${illegal[1] ?? ''}`, { cause: error })
   const moved = error instanceof Error && 'rawCode' in error && error.rawCode === DATABASE_MOVED
-  const code = moved ? 'STORE_REPLACED' : (CODES[resultCode(error)] ?? fileCode(error))
+  // A file that cannot grow (the shared memory's, say) is an I/O error to SQLite; to people the disk is full.
+  const full = resultCode(error) === IO_ERROR && hasNoRoom(file)
+  const code = moved ? 'STORE_REPLACED' : full ? 'STORE_FULL' : (CODES[resultCode(error)] ?? fileCode(error))
   return new MusterError(code, `${file}: ${message}`, { cause: error })
+}
+
+function hasNoRoom(file: string): boolean {
+  try {
+    return statfsSync(dirname(file)).bavail < 16
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'ENOSPC'
+  }
 }
 
 function fileCode(error: unknown): ErrorCode {
