@@ -8,7 +8,7 @@ import { cloneAndRun, makeRepository, removeClone } from './hand-clone.js'
 import { ends } from './hand-supervisor.js'
 import { openHere } from './here.js'
 
-const ROUNDS = 9
+const ROUNDS = 7
 const FILES = 5_000
 const COMMAND = ['echo', 'ready']
 
