@@ -107,6 +107,8 @@ export interface JobSpec {
 
 /** Validates a definition and its options and gives the spec to record. Throws INVALID_ARGUMENT naming the field. */
 export function jobSpec(definition: JobDefinitionInput, options: SubmitOptions = {}): JobSpec {
+  refuseHidden(definition, 'job')
+  refuseHidden(options, 'options')
   const { worker, input, secrets } = parseWith(jobDefinitionSchema, definition, 'job')
   const o = parseWith(submitOptionsSchema, options, 'options')
   if (o.retries !== undefined && o.retry)
@@ -141,4 +143,16 @@ export function parseWith<T extends z.ZodType>(
   if (parsed.success) return parsed.data
   const issues = parsed.error.issues.map((issue) => `${[what, ...issue.path.map(String)].join('.')}: ${issue.message}`)
   throw new MusterError(code, issues.slice(0, 3).join('; '), { details: { issues } })
+}
+
+const MAX_DEPTH = 200
+
+/** Refuses what zod's records would drop without a word (a member called __proto__), and what no schema could walk to its end. */
+function refuseHidden(value: unknown, path: string, depth = 0): void {
+  if (typeof value !== 'object' || value === null) return
+  if (depth > MAX_DEPTH) throw new MusterError('INVALID_ARGUMENT', `${path}: nested too deeply, or within itself`)
+  if (Object.hasOwn(value, '__proto__'))
+    throw new MusterError('INVALID_ARGUMENT', `${path}: __proto__ cannot be a name`)
+  for (const [key, member] of Object.entries(value))
+    refuseHidden(member, depth < 3 ? `${path}.${key}` : path, depth + 1)
 }

@@ -88,3 +88,11 @@ function refusal(job: unknown, options: unknown): string {
   }
   return 'accepted'
 }
+
+it('refuses a name that would vanish, and a value without an end', () => {
+  const labels = JSON.parse('{"__proto__":"x"}') as Record<string, string>
+  expect(() => jobSpec({ worker: 'w', input: null }, { labels })).toThrow('options.labels: __proto__ cannot be a name')
+  const round: Record<string, unknown> = {}
+  round['self'] = round
+  expect(() => jobSpec({ worker: 'w', input: round })).toThrow(/nested too deeply/)
+})
