@@ -60,8 +60,8 @@ export interface GpuProbe {
 
 /** What `start` found. */
 export type StartOutcome =
-  /** It runs, or ran, under this key: by this call or an earlier one. */
-  | { readonly started: true }
+  /** It runs, or ran, under this key, by this call or an earlier one: since when and on which rung, as `inspect` says it. */
+  | ({ readonly started: true } & Pick<RunFacts, 'startedAt' | 'tree'>)
   /** The claim was taken by a stop before anything started: nothing will run. */
   | { readonly started: false; readonly reason: 'stopped' }
   /** Another record's attempt on this machine holds one of these GPUs; the claim is closed as by a stop. */

@@ -22,9 +22,9 @@ export async function startAttempt(
   const name = attemptName(request.key)
   for (let tries = 1; ; tries += 1) {
     const { stdout, stderr } = await shell.ask((facts) => startScript(name, request, settings, facts))
-    const [verdict = '', why = '', ...said] = stdout.toString().trim().split(/\s+/)
+    const [line = '', ...said] = stdout.toString().trim().split('\n')
     said.push(stderr.toString().trim().slice(-300))
-    const outcome = judge(verdict, why, name)
+    const outcome = judge(line, name)
     if (outcome) return outcome
     if (tries === PATIENCE) {
       const message = `${name}: the supervisor did not start${said.join(' ') ? `: ${said.join(' ')}` : ''}`
@@ -75,13 +75,15 @@ function spawnLine(name: string, facts: MachineFacts): string {
   return `${quote(facts.setsid)} sh -c ${quote(`${locked}exec ${supervisor} ${plain}`)}`
 }
 
-function judge(verdict: string, why: string, name: string): StartOutcome | undefined {
+/** Reads what m_say printed; undefined where nobody has claimed it yet. */
+function judge(line: string, name: string): StartOutcome | undefined {
+  const [verdict = '', why = '', at = '0', tree = '-'] = line.split(' ')
   const taken = /^gpu-taken:(.+)$/.exec(why)
   switch (verdict) {
     case 'running':
     case 'exited':
     case 'gone':
-      return { started: true }
+      return { started: true, startedAt: Number(at) || null, tree }
     case 'stopped':
       return taken
         ? { started: false, reason: 'gpu-taken', gpus: (taken[1] ?? '').split(',') }

@@ -138,7 +138,7 @@ export function endSection(factory: LauncherFactory): void {
       expect(Number(pid)).toBeGreaterThan(1)
       await at.transport.put(boot, 'boot-two\n')
       expect(await look(at, what.key)).toMatchObject({ status: 'gone', reason: 'reboot', survivors: [] })
-      expect(await at.launcher.start(what)).toEqual({ started: true })
+      expect(await at.launcher.start(what)).toMatchObject({ started: true })
       expect(await look(at, what.key)).toMatchObject({ status: 'gone' })
     } finally {
       await at.transport.run(`rm -f ${boot}`)

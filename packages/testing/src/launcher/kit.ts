@@ -100,7 +100,7 @@ export async function ended(at: Pick<LauncherBench, 'launcher'>, key: AttemptKey
 
 /** Starts and waits for the end. */
 export async function completed(at: LauncherBench, what: StartRequest): Promise<Ended> {
-  expect(await at.launcher.start(what)).toEqual({ started: true })
+  expect(await at.launcher.start(what)).toMatchObject({ started: true })
   return ended(at, what.key)
 }
 

@@ -68,7 +68,7 @@ export function logSection(factory: LauncherFactory): void {
     await logged(at, what.key, '\n3\n')
     for (let n = 0; n < 8; n += 1) {
       await expect(at.transport.run('kill -9 $$')).rejects.toMatchObject({ code: 'TRANSPORT_LOST' })
-      expect(await at.launcher.start(what)).toEqual({ started: true })
+      expect(await at.launcher.start(what)).toMatchObject({ started: true })
       expect((await look(at, what.key)).status).toBe('running')
     }
     await at.transport.run(`: >${at.stateDir}/attempts/${what.key.jobId}.1/work/stop`)

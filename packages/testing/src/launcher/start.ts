@@ -13,9 +13,11 @@ export function startSection(factory: LauncherFactory): void {
     const at = await bench(factory)
     const what = request('echo run >>"$MUSTER_KEEP/runs"; sleep 0.1')
     const outcomes = await Promise.all(Array.from({ length: 10 }, () => at.launcher.start(what)))
-    expect(outcomes).toEqual(outcomes.map(() => ({ started: true })))
-    expect((await ended(at, what.key)).exit.outcome).toBe('succeeded')
-    expect(await at.launcher.start(what)).toEqual({ started: true })
+    const { exit, startedAt, tree } = await ended(at, what.key)
+    expect(exit.outcome).toBe('succeeded')
+    // Every start says what inspect says.
+    expect(outcomes).toEqual(outcomes.map(() => ({ started: true, startedAt, tree })))
+    expect(await at.launcher.start(what)).toEqual({ started: true, startedAt, tree })
     expect(await runs(at, what.key)).toBe(1)
   })
 

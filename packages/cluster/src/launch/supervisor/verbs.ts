@@ -25,7 +25,7 @@ m_open() {
   printf '%s' "$7" >"$1/globs"
 }
 
-m_say() { printf '%s %s\n' "$m_st" "$m_why"; }
+m_say() { printf '%s %s %s %s\n' "$m_st" "$m_why" "$m_at" "$m_tree"; }
 
 # NONCE, then KEY TOKEN of each: a line of facts, and what belongs to its state.
 m_inspect() {
