@@ -4,7 +4,7 @@
  *
  * Invariant: while somebody awaits `next`, the process stays alive; a subscription alone never keeps it so.
  */
-import { abortReason, MusterError, type Clock } from '@muster/core'
+import { abortReason, MusterError, type Action, type Clock } from '@muster/core'
 import type { JobStore } from '@muster/job-manager'
 
 /** The longest delay of a timer: in effect "until it rings". */
@@ -20,11 +20,11 @@ export class JobChanges {
   #failure: Error | undefined
   #wake: (() => void) | undefined
 
-  /** Subscribes from the job's first event, so that nothing lies between the subscription and the caller's first read. */
-  constructor(store: JobStore, clock: Clock, jobId: string, signal?: AbortSignal) {
+  /** Rings for every event, or for these `actions` only. Subscribes from the job's first event, so that nothing lies between the subscription and the caller's first read. */
+  constructor(store: JobStore, clock: Clock, jobId: string, signal?: AbortSignal, actions?: readonly Action[]) {
     this.#clock = clock
     this.#signal = signal
-    this.#listening = this.#listen(store, jobId)
+    this.#listening = this.#listen(store, jobId, actions)
   }
 
   /** Resolves with true when something was recorded since the last call, with false after `ms`. Rejects when aborted. */
@@ -44,10 +44,10 @@ export class JobChanges {
     await this.#listening
   }
 
-  async #listen(store: JobStore, jobId: string): Promise<void> {
+  async #listen(store: JobStore, jobId: string, actions: readonly Action[] | undefined): Promise<void> {
     try {
       for await (const event of store.watch({ jobId, after: 0, signal: this.#stop.signal }))
-        if (event.jobId === jobId) this.#ring()
+        if (event.jobId === jobId && (actions?.includes(event.action) ?? true)) this.#ring()
       this.#failure = new MusterError('STORE_CLOSED', 'the record was closed while the job was being watched')
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error))

@@ -4,7 +4,7 @@
  *
  * Invariant: it is not thenable; aborting a wait never touches the job; waiting is on the record's watch, never a poll.
  */
-import { isTerminal, type JobEventRecord } from '@muster/core'
+import { isTerminal, type Action, type JobEventRecord } from '@muster/core'
 import type { JobRecord } from '@muster/job-manager'
 import { join } from 'node:path'
 import { copyArtifacts, listArtifacts, type Artifact } from './artifacts.js'
@@ -14,6 +14,9 @@ import { collectedDirectory } from './files.js'
 import { followLog, type LogOptions } from './follow.js'
 import { logLines, type LogLine, type LogPiece } from './lines.js'
 import { jobResult, type JobResult } from './result.js'
+
+/** After these a job may have ended, and its files may be here. */
+const ENDINGS: readonly Action[] = ['succeed', 'fail', 'cancel', 'collected']
 
 /** Options of a call that waits. */
 export interface WaitOptions {
@@ -119,7 +122,7 @@ export class JobHandle {
 
   async #until(done: (job: JobRecord) => boolean, signal: AbortSignal | undefined): Promise<JobRecord> {
     const { store, clock } = this.#deps
-    const changes = new JobChanges(store, clock, this.id, signal)
+    const changes = new JobChanges(store, clock, this.id, signal, ENDINGS)
     const release = this.#deps.care()
     try {
       for (;;) {

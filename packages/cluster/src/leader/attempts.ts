@@ -56,10 +56,19 @@ export class Attempts {
     return mine.length > 0
   }
 
-  /** Asks the machine about all that are open (when adopting) or running. One round trip. */
-  async inspect(machine: ManagedMachine, which: 'open' | 'running'): Promise<void> {
-    const watched = this.#open().filter((t) => !t.busy && (which === 'open' || t.phase === 'observe'))
+  /** The machine says that an attempt changed, or that some did. */
+  hint(name?: string): void {
+    for (const t of this.#open()) if (name === undefined || nameOf(t.ref) === name) t.hinted = true
+    this.#bell.ring()
+  }
+
+  /** Asks the machine about all that are open (when adopting), all that run, or those of them that were hinted at. One round trip. */
+  async inspect(machine: ManagedMachine, which: 'open' | 'running' | 'hinted'): Promise<void> {
+    const watched = this.#open().filter(
+      (t) => !t.busy && (which === 'open' || (t.phase === 'observe' && (which === 'running' || t.hinted))),
+    )
     if (watched.length === 0) return
+    for (const t of watched) t.hinted = false
     const keys = watched.map((t) => t.key)
     const observations = await machine.launcher.inspect(keys, this.#desk.over)
     // At once, not one after the other: what they write shares a commit.
@@ -144,9 +153,12 @@ export class Attempts {
 
   async #launch(machine: ManagedMachine, remover: Remover, t: Tracked): Promise<void> {
     const unsent = 'the leader ended before it was sent to the machine'
+    // Hints that come from here on are about this start.
+    t.hinted = false
     const outcome = t.adopted ? await giveBack(this.#desk, machine, t, unsent) : await launch(this.#desk, machine, t)
-    if (outcome === 'started') t.phase = 'observe'
-    else this.#forget(t, remover)
+    if (!outcome.started) return this.#forget(t, remover)
+    t.phase = 'observe'
+    await noteRunning(this.#desk, machine, t, outcome)
   }
 
   async #stop(machine: ManagedMachine, t: Tracked): Promise<void> {
@@ -220,7 +232,8 @@ export class Attempts {
   #forget(t: Tracked, remover: Remover): void {
     this.#tracked.delete(nameOf(t.ref))
     remover.add(t.key)
-    this.#desk.wake()
+    // What is being collected holds nothing any more.
+    if (t.phase !== 'collect') this.#desk.wake()
   }
 }
 

@@ -12,19 +12,28 @@ export class Bell {
     this.#waiter?.()
   }
 
-  /** Resolves at the next ring, after `ms`, or when aborted: never rejects. Keeps no process alive. */
-  async heard(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  /** Resolves with true at the next ring, with false after `ms` or when aborted: never rejects. Keeps no process alive. */
+  async heard(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
     if (!this.#rung && !signal.aborted) await this.#wait(clock, ms, signal)
+    const rung = this.#rung
     this.#rung = false
+    return rung
   }
 
   async #wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-    const woken = new Promise<void>((resolve) => (this.#waiter = resolve))
-    const cancel = clock.after(ms, this.ring)
-    signal.addEventListener('abort', this.ring, { once: true })
-    await woken
-    signal.removeEventListener('abort', this.ring)
+    const { promise, resolve } = withResolver()
+    this.#waiter = resolve
+    const cancel = clock.after(ms, resolve)
+    signal.addEventListener('abort', resolve, { once: true })
+    await promise
+    signal.removeEventListener('abort', resolve)
     cancel()
     this.#waiter = undefined
   }
+}
+
+function withResolver(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined
+  const promise = new Promise<void>((done) => (resolve = done))
+  return { promise, resolve }
 }

@@ -6,6 +6,8 @@ import type { JobStore } from '@muster/job-manager'
 export interface Tuning {
   /** Sweep of the record when nothing calls. */
   readonly sweepMs: number
+  /** From a change of the record to the look at what others may have changed. */
+  readonly changeMs: number
   /** Inspection of running attempts when no hint comes. */
   readonly inspectMs: number
   /** Look for strangers on a machine's GPUs. */
@@ -20,6 +22,7 @@ export interface Tuning {
 /** The defaults. */
 export const DEFAULT_TUNING: Tuning = {
   sweepMs: 1_000,
+  changeMs: 50,
   inspectMs: 1_000,
   gpuProbeMs: 10_000,
   backoffMs: 500,

@@ -10,17 +10,16 @@ import type { ManagedMachine } from './machine.js'
 const DAY_MS = 86_400_000
 const KEEP_MS = 7 * DAY_MS
 
-/** Removes kept directories whose time is over. Gives the jobs whose directories were removed. */
-export async function tidy(desk: Desk, machine: ManagedMachine): Promise<readonly string[]> {
+/** Removes kept directories whose time is over. */
+export async function tidy(desk: Desk, machine: ManagedMachine): Promise<void> {
   const keep = quote(`${machine.probe.stateDir}/keep`)
   const { stdout } = await machine.access.run(`cd ${keep} && ls`, { signal: desk.over })
   const kept = stdout.toString().split('\n').filter(isJobId)
   const over = await Promise.all(kept.map((id) => isOver(desk, id)))
   const done = kept.filter((_, index) => over[index])
-  if (done.length === 0) return []
+  if (done.length === 0) return
   await machine.access.run(`cd ${keep} && rm -rf -- ${done.join(' ')}`, { signal: desk.over })
   desk.logger.info({ machine: machine.name, jobs: done }, 'removed what jobs had kept, a week after their end')
-  return done
 }
 
 async function isOver({ store, clock }: Desk, id: string): Promise<boolean> {

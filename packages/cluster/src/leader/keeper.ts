@@ -117,14 +117,18 @@ export class Keeper {
   async #attend(machine: ManagedMachine, remover: Remover): Promise<void> {
     const { over, clock, tuning, tasks } = this.#desk
     const isDue = daily(this.#desk)
-    const forget = machine.launcher.onHint(this.#bell.ring)
+    const forget = machine.launcher.onHint((attempt) => {
+      this.#attempts.hint(attempt && nameOf(attempt))
+    })
     try {
-      while (!over.aborted) {
+      for (let lookedAt = -Infinity; !over.aborted;) {
+        const all = clock.monotonic() - lookedAt >= tuning.inspectMs
+        if (all) lookedAt = clock.monotonic()
         this.#attempts.step(machine, remover)
-        await this.#attempts.inspect(machine, 'running')
+        await this.#attempts.inspect(machine, all ? 'running' : 'hinted')
         this.#attempts.step(machine, remover)
         await machine.lookForStrangers()
-        if (isDue()) tasks.run(() => tidy(this.#desk, machine).then(() => undefined))
+        if (isDue()) tasks.run(() => tidy(this.#desk, machine))
         await this.#bell.heard(clock, tuning.inspectMs, over)
       }
     } finally {

@@ -3,17 +3,21 @@
  * same start. What ends here without a start is first closed on the machine (its claim is taken), so that nothing can start late.
  */
 import { isMusterError } from '@muster/core'
+import type { StartOutcome } from '../launch/launcher.js'
 import type { Desk } from './desk.js'
 import type { ManagedMachine } from './machine.js'
 import { resolveSecrets } from './secrets.js'
 import { assigned, type Tracked } from './tracked.js'
 
+interface NotStarted {
+  readonly started: false
+}
+
+/** What became of a launch: what the machine said of the start, or nothing runs and the record says why. */
+export type Launched = Extract<StartOutcome, { started: true }> | NotStarted
+
 /** Starts the attempt, or closes it: afterwards its phase is `observe`, or it is released or ended. */
-export async function launch(
-  desk: Desk,
-  machine: ManagedMachine,
-  t: Tracked,
-): Promise<'started' | 'released' | 'ended'> {
+export async function launch(desk: Desk, machine: ManagedMachine, t: Tracked): Promise<Launched> {
   const { spec } = t.live.job
   const worker = desk.workers.get(spec.worker)
   if (!worker) return giveBack(desk, machine, t, `${desk.actor} does not know the worker ${spec.worker}`)
@@ -35,7 +39,7 @@ export async function launch(
       },
       signal,
     )
-    if (outcome.started) return 'started'
+    if (outcome.started) return outcome
     if (outcome.reason === 'stopped') return await giveBack(desk, machine, t, 'stopped before it started')
     machine.avoid(outcome.gpus)
     return await giveBack(
@@ -56,17 +60,17 @@ export async function launch(
 }
 
 /** Closes an attempt that never started, on the machine first, and puts its job back in line. */
-export async function giveBack(desk: Desk, machine: ManagedMachine, t: Tracked, reason: string): Promise<'released'> {
+export async function giveBack(desk: Desk, machine: ManagedMachine, t: Tracked, reason: string): Promise<NotStarted> {
   await machine.launcher.stop(t.key, { graceMs: 0, reason: 'cancelled' }, desk.over)
   await desk.store.release(desk.epoch, t.ref, reason, desk.actor)
-  return 'released'
+  return { started: false }
 }
 
-async function fail(desk: Desk, machine: ManagedMachine, t: Tracked, error: unknown): Promise<'ended'> {
+async function fail(desk: Desk, machine: ManagedMachine, t: Tracked, error: unknown): Promise<NotStarted> {
   await machine.launcher.stop(t.key, { graceMs: 0, reason: 'cancelled' }, desk.over)
   const text = error instanceof Error ? error.message : String(error)
   const code = isMusterError(error) ? error.code : 'LAUNCH_FAILED'
   desk.logger.warn({ err: error, machine: machine.name }, 'an attempt could not be launched')
   await desk.store.finish(desk.epoch, t.ref, { outcome: 'launch-failed', detail: { code, text } }, desk.actor)
-  return 'ended'
+  return { started: false }
 }

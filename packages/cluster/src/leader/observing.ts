@@ -8,7 +8,12 @@ const PROGRESS_MS = 1_000
 const lastProgress = new WeakMap<Tracked, { at: number; text: string }>()
 
 /** Records the start that the machine confirmed, once. */
-export async function noteRunning(desk: Desk, machine: ManagedMachine, t: Tracked, facts: RunFacts): Promise<void> {
+export async function noteRunning(
+  desk: Desk,
+  machine: ManagedMachine,
+  t: Tracked,
+  facts: Pick<RunFacts, 'startedAt' | 'tree'>,
+): Promise<void> {
   if (t.live.job.state !== 'scheduled') return
   const { startedAt, tree } = facts
   const job = await desk.store.start(desk.epoch, t.ref, {

@@ -30,6 +30,9 @@ export class Term {
   readonly #options: TermOptions
   readonly #bell: Bell
   readonly #keepers = new Map<string, Keeper>()
+  #changed = true
+  #forgetChange: (() => void) | undefined
+  #nextDueAt: number | null = null
 
   constructor(desk: Desk, options: TermOptions, bell: Bell) {
     this.#desk = desk
@@ -41,17 +44,32 @@ export class Term {
   async run(): Promise<void> {
     const { store, over, clock, tuning, tasks } = this.#desk
     await this.#engageKeepers()
-    const forget = store.onChange(this.#bell.ring)
+    const forget = store.onChange(this.#recordChanged)
     try {
       while (!over.aborted) {
-        const nextDueAt = await this.#sweep()
-        const due = nextDueAt === null ? tuning.sweepMs : Math.max(10, nextDueAt - clock.now())
-        await this.#bell.heard(clock, Math.min(tuning.sweepMs, due), over)
+        await this.#sweep()
+        const due = this.#nextDueAt === null ? tuning.sweepMs : Math.max(10, this.#nextDueAt - clock.now())
+        const rung = await this.#bell.heard(clock, Math.min(tuning.sweepMs, due), over)
+        if (!rung) this.#changed = true
       }
     } finally {
       forget()
+      this.#forgetChange?.()
       await tasks.settled()
     }
+  }
+
+  /**
+   * The record tells of every commit, our own included. What our own work made free is placed at once (`wake`); what others may
+   * have changed is looked for a moment later, so that a burst of commits is one look.
+   */
+  readonly #recordChanged = (): void => {
+    const { clock, tuning } = this.#desk
+    this.#forgetChange ??= clock.after(tuning.changeMs, () => {
+      this.#forgetChange = undefined
+      this.#changed = true
+      this.#bell.ring()
+    })
   }
 
   async #engageKeepers(): Promise<void> {
@@ -71,22 +89,29 @@ export class Term {
       )
   }
 
-  /** One bounded step over the record. Gives when the next delayed job is due. */
-  async #sweep(): Promise<number | null> {
-    const { store, epoch, over, logger } = this.#desk
+  /** One bounded step over the record. */
+  async #sweep(): Promise<void> {
+    const { over, logger } = this.#desk
     try {
-      const { ready, nextDueAt } = await store.promoteDue(epoch, PROMOTE)
-      if (ready.length > 0) this.#options.announce(ready)
-      await this.#carryOutWishes()
-      await this.#refreshQuarantines()
+      if (this.#changed) await this.#readRecord()
       if (this.#options.places) await this.#placeWaiting()
-      return ready.length === PROMOTE ? 0 : nextDueAt
     } catch (error) {
-      if (over.aborted) return null
+      if (over.aborted) return
       if (isMusterError(error, 'SCHEDULER_SUPERSEDED')) this.#desk.superseded()
       else logger.error({ err: error }, 'a sweep failed and will be repeated')
-      return null
     }
+  }
+
+  /** What others may have changed: jobs that became due, wishes, GPUs freed by hand. */
+  async #readRecord(): Promise<void> {
+    const { store, epoch } = this.#desk
+    this.#changed = false
+    const { ready, nextDueAt } = await store.promoteDue(epoch, PROMOTE)
+    this.#nextDueAt = nextDueAt
+    this.#changed ||= ready.length === PROMOTE
+    if (ready.length > 0) this.#options.announce(ready)
+    await this.#carryOutWishes()
+    await this.#refreshQuarantines()
   }
 
   async #carryOutWishes(): Promise<void> {

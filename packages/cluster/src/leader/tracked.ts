@@ -27,6 +27,8 @@ export interface Tracked {
   notBefore: number
   failures: number
   cancel: Wish | null
+  /** Its machine said that something changed: the next look includes it. */
+  hinted: boolean
   /** Set with phase `end`. */
   ending: Ending | null
   /** Placed by an earlier leader: if it never reached the machine it is given back, so that its placement counts. */
@@ -48,6 +50,7 @@ export function track(live: LiveAttempt, adopted: boolean): Tracked {
     notBefore: 0,
     failures: 0,
     cancel: null,
+    hinted: true,
     ending: null,
     adopted,
     launch: null,
