@@ -1,5 +1,5 @@
 /** A pause between two looks at the record that ends early when the record changes. A change during the look is not lost. */
-import type { Clock } from '@muster/core'
+import { ENOUGH, type Clock } from '@muster/core'
 import type { ChangeListener, SqlDriver } from './sql/driver.js'
 
 /** Sleeps until something that matters happened. Remove it when done. */
@@ -25,7 +25,7 @@ export class Pause {
   async wait(clock: Clock, ms: number, signal: AbortSignal, keepAlive: boolean): Promise<void> {
     const enough = new AbortController()
     const end = (): void => {
-      enough.abort()
+      enough.abort(ENOUGH)
     }
     if (this.#changed || signal.aborted) end()
     this.#end = end

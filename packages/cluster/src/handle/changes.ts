@@ -4,7 +4,7 @@
  *
  * Invariant: while somebody awaits `next`, the process stays alive; a subscription alone never keeps it so.
  */
-import { abortReason, MusterError, type Action, type Clock } from '@muster/core'
+import { ENOUGH, abortReason, MusterError, type Action, type Clock } from '@muster/core'
 import type { JobStore } from '@muster/job-manager'
 
 /** The longest delay of a timer: in effect "until it rings". */
@@ -40,7 +40,7 @@ export class JobChanges {
 
   /** Ends the subscription. */
   async close(): Promise<void> {
-    this.#stop.abort()
+    this.#stop.abort(ENOUGH)
     await this.#listening
   }
 
@@ -64,7 +64,7 @@ export class JobChanges {
   async #pause(ms: number): Promise<void> {
     const woken = new AbortController()
     const wake = (): void => {
-      woken.abort()
+      woken.abort(ENOUGH)
     }
     this.#wake = wake
     this.#signal?.addEventListener('abort', wake, { once: true })

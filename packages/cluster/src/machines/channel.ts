@@ -8,7 +8,7 @@
  *
  * Invariant: one request at a time; a stream that ends without the marker is TRANSPORT_LOST, never an exit code.
  */
-import { abortReason, quote, type ByteSource, type Clock, type RunResult } from '@muster/core'
+import { ENOUGH, abortReason, quote, type ByteSource, type Clock, type RunResult } from '@muster/core'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
@@ -68,15 +68,17 @@ export class Channel {
   /** Runs one script. After a rejection the channel is spent, and what it ran may still run: kill the group of `pid`. */
   async run({ script, stdin, signal }: ScriptRequest): Promise<RunResult> {
     this.#streams.hold(true)
-    const stop = new AbortController()
+    const request = { over: false }
+    const abort = signal && watchAbort(signal)
     try {
-      const asked = this.#ask(script, stdin, stop.signal)
-      return await (signal ? Promise.race([asked, aborted(signal, stop.signal)]) : asked)
+      const asked = this.#ask(script, stdin, request)
+      return await (abort ? Promise.race([asked, abort.aborted]) : asked)
     } catch (error) {
       this.destroy()
       throw error
     } finally {
-      stop.abort()
+      request.over = true
+      abort?.forget()
       this.#streams.hold(false)
     }
   }
@@ -85,7 +87,7 @@ export class Channel {
     this.#streams.destroy()
   }
 
-  async #ask(script: string, stdin: ByteSource | undefined, stop: AbortSignal): Promise<RunResult> {
+  async #ask(script: string, stdin: ByteSource | undefined, request: { readonly over: boolean }): Promise<RunResult> {
     const end = this.#nonce()
     // The trap tells an exit from a death by signal, which `$?` alone cannot.
     const body = `( trap 'r=$?;printf ${end}x >&2;exit $r' 0;eval ${quote(script)} )`
@@ -103,7 +105,7 @@ export class Channel {
       await this.#send(`printf '\\n${ready} \\n';{ ${feed};}|{ ${body};r=$?;cat >/dev/null;exit $r;};${done}`)
       await Promise.race([isReady, results])
       for await (const piece of pieces(stdin)) {
-        if (stop.aborted) break
+        if (request.over) break
         await this.#send(`${piece.length}\n`)
         await this.#send(piece)
       }
@@ -123,7 +125,7 @@ export class Channel {
     } catch (error) {
       throw lost('its input broke', error)
     } finally {
-      drained.abort()
+      drained.abort(ENOUGH)
     }
   }
 }
@@ -157,7 +159,20 @@ function outcome(status: number, stdout: Buffer, stderr: Buffer, end: string): R
     : { code: null, signal, stdout, stderr: said }
 }
 
-async function aborted(signal: AbortSignal, until: AbortSignal): Promise<never> {
-  if (!signal.aborted) await once(signal, 'abort', { signal: until })
-  throw abortReason(signal)
+/** Rejects when the signal aborts; `forget` ends the watch without a trace. Two closures, since every request has one. */
+function watchAbort(signal: AbortSignal): { readonly aborted: Promise<never>; forget(): void } {
+  let listener = (): void => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    listener = () => {
+      reject(abortReason(signal))
+    }
+  })
+  if (signal.aborted) listener()
+  else signal.addEventListener('abort', listener, { once: true })
+  return {
+    aborted,
+    forget: () => {
+      signal.removeEventListener('abort', listener)
+    },
+  }
 }

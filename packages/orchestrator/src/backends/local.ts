@@ -5,7 +5,7 @@
  * Invariant: memory is bounded. Beyond `maxBytes` a publish is refused like that to a full queue, and a queue that was not
  * declared is forgotten as soon as it holds nothing.
  */
-import { abortReason, MusterError } from '@muster/core'
+import { ENOUGH, abortReason, MusterError } from '@muster/core'
 import {
   CAPABILITIES,
   DEFAULT_SETTINGS,
@@ -105,7 +105,7 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
       const end = (answer: () => void): void => {
         if (!queue.waiters.delete(waiter)) return
         signal?.removeEventListener('abort', onAbort)
-        timer.abort()
+        timer.abort(ENOUGH)
         leave(name, queue)
         answer()
       }
