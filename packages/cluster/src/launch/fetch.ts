@@ -36,10 +36,8 @@ export async function fetchAttempt(
   const root = `${(await shell.facts()).stateDir}/attempts/${attemptName(key)}`
   for (const candidate of chosen(found, globs, limits, refused)) {
     if (signal?.aborted) throw abortReason(signal)
-    const content = shell.transport.get(`${root}/${candidate.source}`, {
-      length: candidate.bytes,
-      ...(signal ? { signal } : {}),
-    })
+    const read = { length: candidate.bytes, ...(signal ? { signal } : {}) }
+    const content = candidate.bytes > 0 ? shell.transport.get(`${root}/${candidate.source}`, read) : []
     const reason = await brought(content, directory, candidate.target)
     if (reason === undefined) files.push({ path: candidate.target, bytes: candidate.bytes })
     else refused.push({ path: candidate.target, reason })
@@ -57,7 +55,7 @@ async function listed(
   const name = attemptName(key)
   const script =
     `m_look ${name} ${key.token}\ncase $m_st in foreign) exit 3;; absent) exit 0;; esac\n` +
-    `cd ${name} || exit\nwhile read -r m_x; do printf 'g 0 %s\\n' "$m_x"; done <globs\n` +
+    `cd ${name} || exit\nm_plain && exit\nwhile read -r m_x; do printf 'g 0 %s\\n' "$m_x"; done <globs\n` +
     `set -- log result artifacts\n[ ! -s globs ] || set -- "$@" work\n` +
     `find "$@" -path work/.git -prune -o ! -type d -exec stat -c '%f %s %n' {} + 2>/dev/null\nexit 0\n`
   const { stdout } = await shell.ask(() => script, { signal })
@@ -119,7 +117,11 @@ function unsafeName(path: string): string | undefined {
 }
 
 /** Writes below `directory`; gives the reason where a step of the way is not a directory of ours. */
-async function brought(content: AsyncIterable<Buffer>, directory: string, path: string): Promise<string | undefined> {
+async function brought(
+  content: AsyncIterable<Buffer> | readonly Buffer[],
+  directory: string,
+  path: string,
+): Promise<string | undefined> {
   const parts = path.split('/')
   let parent = directory
   for (const part of parts.slice(0, -1)) {
@@ -132,8 +134,13 @@ async function brought(content: AsyncIterable<Buffer>, directory: string, path: 
   await rm(partial, { force: true })
   try {
     await using file = await open(partial, 'wx', 0o600)
-    for await (const chunk of content) await file.writeFile(chunk)
-    await file.sync()
+    let bytes = 0
+    for await (const chunk of content) {
+      await file.writeFile(chunk)
+      bytes += chunk.length
+    }
+    // Where these bytes are lost the machine has none left; of an empty file the name says all.
+    if (bytes > 0) await file.sync()
   } catch (error) {
     await rm(partial, { force: true })
     if (error instanceof MusterError && error.code === 'FILE_MISSING') return 'it vanished'

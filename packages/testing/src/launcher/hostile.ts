@@ -101,6 +101,32 @@ export function hostileSection(factory: LauncherFactory): void {
     expect(again.files).toEqual(files)
   })
 
+  test('10 however little a job left, all of it is fetched and then removed', async () => {
+    const at = await bench(factory)
+    const link = `rm -f "$MUSTER_RESULT"; ln -s /etc/passwd`
+    for (const [script, files, refused] of [
+      ['true', { log: '' }, []],
+      ['echo said; printf {} >"$MUSTER_RESULT"', { log: 'said\n', result: '{}' }, []],
+      [': >"$MUSTER_RESULT"', { log: '', result: '' }, []],
+      ['echo x >"$MUSTER_ARTIFACTS/.x"', { log: '', 'artifacts/.x': 'x\n' }, []],
+      [`${link} "$MUSTER_RESULT"`, { log: '' }, ['result']],
+      [`echo said; ${link} ../passwd; mv ../passwd ../log`, {}, ['log']],
+    ] as const) {
+      const what = request(script)
+      const target = await mkdtemp(join(tmpdir(), 'muster-test-fetch-'))
+      onTestFinished(() => rm(target, { recursive: true, force: true }))
+      await completed(at, what)
+      const report = await at.launcher.fetch(what.key, target, { maxBytes: 1e6, maxFiles: 10 })
+      expect(report.refused.map(({ path }) => path)).toEqual(refused)
+      const brought = report.files.map(async ({ path }) => [path, await readFile(join(target, path), 'utf8')] as const)
+      expect(Object.fromEntries(await Promise.all(brought)), script).toEqual(files)
+      await at.launcher.remove([what.key])
+      expect(await look(at, what.key)).toMatchObject({ status: 'absent' })
+    }
+    const { stdout } = await at.transport.run(`find ${at.stateDir}/attempts ${at.stateDir}/keep -mindepth 1`)
+    expect(stdout.toString()).toBe('')
+  })
+
   test('10 a link in the way of a fetch is not followed', async () => {
     const at = await bench(factory)
     const target = await mkdtemp(join(tmpdir(), 'muster-test-fetch-'))

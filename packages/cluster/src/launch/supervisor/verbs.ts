@@ -108,6 +108,22 @@ m_prune() {
   done
 }
 
+# DIR: nothing in it; fails where that cannot be seen.
+m_empty() {
+  [ -r "$1" ] && [ -x "$1" ] || return
+  for m_d in "$1"/* "$1"/.[!.]* "$1"/..?*; do [ ! -e "$m_d" ] && [ ! -L "$m_d" ] || return; done
+}
+
+# In the directory of an attempt that was looked at: names what there is to fetch, where that is the log and perhaps a result.
+m_plain() {
+  [ $m_st = exited ] && [ ! -s globs ] && [ ! -L artifacts ] && m_empty artifacts && [ -f log ] && [ ! -L log ] || return
+  set -- $m_ended
+  [ "$7" = - ] || return
+  if [ "$6" -ge 0 ]; then [ -f result ] && [ ! -L result ] || return; elif [ -e result ] || [ -L result ]; then return 1; fi
+  printf '8000 %s log\n' "$8"
+  [ "$6" -lt 0 ] || printf '8000 %s result\n' "$6"
+}
+
 # KEY TOKEN of each: removes what is over, names what is kept and why.
 m_remove() {
   m_gone=
@@ -125,6 +141,8 @@ m_remove() {
   done
   [ -n "$m_gone" ] || return 0
   # The key goes last, so a removal that is cut short can be told whose it is.
+  m_rm_bare && return
+  set --
   for m_f in $m_gone; do set -- "$@" "$m_f"/[!k]*; done
   rm -rf "$@" 2>/dev/null || { chmod -R u+rwX "$@"; rm -rf "$@"; }
   rm -rf $m_gone || return
@@ -134,5 +152,19 @@ m_remove() {
     [ -e "$1" ] || [ ! -d "../keep/\${m_f%.*}" ] || rmdir "../keep/\${m_f%.*}" 2>/dev/null || touch "../keep/\${m_f%.*}"
   done
   return 0
+}
+
+# The same in one process, where every directory of these attempts is empty, and what their jobs keep too. Removes nothing else.
+m_rm_bare() {
+  set --
+  for m_f in $m_gone; do
+    for m_c in "$m_f"/*; do [ ! -d "$m_c" ] || m_empty "$m_c" || return; done
+    set -- "$@" "$m_f"/[!k]* "$m_f/key" "$m_f"
+    for m_c in ../gpus/*."$m_f".*; do [ ! -e "$m_c" ] || set -- "$@" "$m_c"; done
+    m_c=../keep/\${m_f%.*}
+    for m_d in "\${m_f%.*}".*; do case " $m_gone " in *" $m_d "*) ;; *) m_c= ;; esac; done
+    if [ -n "$m_c" ] && [ -d "$m_c" ]; then m_empty "$m_c" || return; set -- "$@" "$m_c"; fi
+  done
+  rm -df "$@" 2>/dev/null
 }
 `
