@@ -79,6 +79,9 @@ class Poisoned extends Error {
   }
 }
 
+/** So many events are written sooner one by one than through JSON. */
+const FEW = 4
+
 /** What the operations of one transaction gathered, to be written at once before it is committed. */
 class Gathered implements Tx {
   readonly now = Date.now()
@@ -107,7 +110,8 @@ class Gathered implements Tx {
 
   writeEvents(db: Connection): void {
     if (this.#events.length === 0) return
-    db.call(statements.insertEvents, [JSON.stringify(this.#events)])
+    if (this.#events.length > FEW) db.call(statements.insertEvents, [JSON.stringify(this.#events)])
+    else for (const event of this.#events) db.call(statements.insertEvent, event)
     this.#events = []
   }
 

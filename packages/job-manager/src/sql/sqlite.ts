@@ -20,6 +20,8 @@ import { checkValues } from './text.js'
 
 const GROUP = 500
 const WINDOW = 2
+/** A queue at least this long is worth a second transaction. */
+const WORTH_TWO = 64
 const POLL_MS = 50
 
 interface Waiting {
@@ -102,10 +104,18 @@ export class SqliteDatabase {
 
   #flush(): void {
     while (this.#queue.length > 0 && this.#writer.outstanding < WINDOW) {
-      const group = this.#queue.length <= GROUP ? this.#queue : this.#queue.slice(0, GROUP)
-      this.#queue = this.#queue.length <= GROUP ? [] : this.#queue.slice(GROUP)
+      const size = this.#groupSize()
+      const group = this.#queue.length <= size ? this.#queue : this.#queue.slice(0, size)
+      this.#queue = this.#queue.length <= size ? [] : this.#queue.slice(size)
       void this.#send(group)
     }
+  }
+
+  /** With nothing under way a long queue leaves as two groups: callers go on with the first while the second is written. */
+  #groupSize(): number {
+    const { length } = this.#queue
+    const halved = this.#writer.outstanding === 0 && length >= WORTH_TWO
+    return Math.min(GROUP, halved ? Math.ceil(length / 2) : length)
   }
 
   async #send(group: readonly Waiting[]): Promise<void> {

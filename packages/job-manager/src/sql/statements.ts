@@ -69,6 +69,8 @@ export const statements = {
   insertEvents: `INSERT INTO event(job, attempt, action, actor, at, happened, data)
     SELECT x.value ->> 0, x.value ->> 1, x.value ->> 2, x.value ->> 3, x.value ->> 4, x.value ->> 5, x.value ->> 6
     FROM json_each(?) x ORDER BY x.key`,
+  /** one of these events */
+  insertEvent: `INSERT INTO event(job, attempt, action, actor, at, happened, data) VALUES(?, ?, ?, ?, ?, ?, ?)`,
   lastMove: `SELECT action, actor FROM event WHERE job = ? AND action < ? ORDER BY seq DESC LIMIT 1`,
   lastSeq: `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)`,
   /** after seq, limit */
