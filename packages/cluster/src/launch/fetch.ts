@@ -55,8 +55,8 @@ async function listed(
   const name = attemptName(key)
   const script =
     `m_look ${name} ${key.token}\ncase $m_st in foreign) exit 3;; absent) exit 0;; esac\n` +
-    `cd ${name} || exit\nm_plain && exit\nwhile read -r m_x; do printf 'g 0 %s\\n' "$m_x"; done <globs\n` +
-    `set -- log result artifacts\n[ ! -s globs ] || set -- "$@" work\n` +
+    `cd ${name} || exit\nm_plain && exit\nset -- log result artifacts\n` +
+    `if [ -s globs ]; then set -- "$@" work; while read -r m_x; do printf 'g 0 %s\\n' "$m_x"; done <globs; fi\n` +
     `find "$@" -path work/.git -prune -o ! -type d -exec stat -c '%f %s %n' {} + 2>/dev/null\nexit 0\n`
   const { stdout } = await shell.ask(() => script, { signal })
   const found: Candidate[] = []

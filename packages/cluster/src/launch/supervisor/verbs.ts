@@ -22,7 +22,7 @@ m_open() {
     [ ! -e "$m_f" ] || [ "\${m_f##*/}" -le "$5" ] || { printf 'superseded %s\n' "\${m_f##*/}"; return 1; }
   done
   [ "$m_st" = open ] || { m_say; return 1; }
-  printf '%s' "$7" >"$1/globs"
+  [ -z "$7" ] || printf '%s' "$7" >"$1/globs"
 }
 
 m_say() { printf '%s %s %s %s\n' "$m_st" "$m_why" "$m_at" "$m_tree"; }
