@@ -3,7 +3,7 @@
  * followed on either side, counts and bytes are capped, and what is refused is said.
  */
 import { abortReason, MusterError } from '@muster/core'
-import { lstat, mkdir, open, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import picomatch from 'picomatch'
 import type { AttemptKey, FetchedFile, FetchReport } from './launcher.js'
@@ -38,7 +38,7 @@ export async function fetchAttempt(
     if (signal?.aborted) throw abortReason(signal)
     const read = { length: candidate.bytes, ...(signal ? { signal } : {}) }
     const content = candidate.bytes > 0 ? shell.transport.get(`${root}/${candidate.source}`, read) : []
-    const reason = await brought(content, directory, candidate.target)
+    const reason = await brought(content, directory, candidate)
     if (reason === undefined) files.push({ path: candidate.target, bytes: candidate.bytes })
     else refused.push({ path: candidate.target, reason })
   }
@@ -120,7 +120,7 @@ function unsafeName(path: string): string | undefined {
 async function brought(
   content: AsyncIterable<Buffer> | readonly Buffer[],
   directory: string,
-  path: string,
+  { target: path, bytes }: Candidate,
 ): Promise<string | undefined> {
   const parts = path.split('/')
   let parent = directory
@@ -130,24 +130,30 @@ async function brought(
     if (!(await lstat(parent)).isDirectory()) return 'a file or link is in the way'
   }
   const final = join(parent, parts.at(-1) ?? '')
-  const partial = join(parent, `.muster-partial-${process.pid}`)
-  await rm(partial, { force: true })
+  // An empty file is whole when it appears.
+  const partial = bytes === 0 ? final : join(parent, `.muster-partial-${process.pid}`)
   try {
-    await using file = await open(partial, 'wx', 0o600)
-    let bytes = 0
-    for await (const chunk of content) {
-      await file.writeFile(chunk)
-      bytes += chunk.length
-    }
-    // Where these bytes are lost the machine has none left; of an empty file the name says all.
+    await using file = await created(partial)
+    for await (const chunk of content) await file.writeFile(chunk)
+    // Once these bytes are here the machine has none left.
     if (bytes > 0) await file.sync()
   } catch (error) {
     await rm(partial, { force: true })
     if (error instanceof MusterError && error.code === 'FILE_MISSING') return 'it vanished'
     throw error
   }
-  await rename(partial, final)
+  if (partial !== final) await rename(partial, final)
   return undefined
+}
+
+/** A file made anew: what an earlier fetch left under this name goes, and a link is never followed. */
+async function created(path: string): Promise<FileHandle> {
+  const create = (): Promise<FileHandle> => open(path, 'wx', 0o600)
+  return create().catch(async (error: unknown) => {
+    existing(error)
+    await rm(path, { force: true })
+    return create()
+  })
 }
 
 function existing(error: unknown): void {
