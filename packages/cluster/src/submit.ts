@@ -61,8 +61,12 @@ export async function submitJob(
   const existing = spec.key === undefined ? undefined : await deps.store.findByKey(spec)
   if (existing) return { job: existing, created: false }
   await refuseImpossible(deps, spec)
+  let signal = context.signal
   const payload = await worker.resolve(spec.input, {
-    signal: context.signal ?? new AbortController().signal,
+    // Made only for a worker that looks: most of them resolve at once.
+    get signal() {
+      return (signal ??= new AbortController().signal)
+    },
     logger: deps.logger,
     progress: context.progress ?? (() => undefined),
   })
