@@ -10,6 +10,8 @@ export interface Tuning {
   readonly changeMs: number
   /** Inspection of running attempts when no hint comes. */
   readonly inspectMs: number
+  /** From the end of an attempt to the removal of its directory, together with others. */
+  readonly removeMs: number
   /** Look for strangers on a machine's GPUs. */
   readonly gpuProbeMs: number
   /** Pause after a machine failed to answer, doubled up to `backoffMaxMs`. */
@@ -23,6 +25,7 @@ export interface Tuning {
 export const DEFAULT_TUNING: Tuning = {
   sweepMs: 1_000,
   changeMs: 50,
+  removeMs: 250,
   inspectMs: 1_000,
   gpuProbeMs: 10_000,
   backoffMs: 500,
