@@ -83,7 +83,7 @@ export function renderSentence({ action, actor, attempt, data }: Facts): string 
     case 'fail':
       return attempt > 0 ? `attempt ${attempt} failed${because}${detail}` : `failed${because}${detail}`
     case 'cancel':
-      return `cancelled${because}`
+      return data['reason'] === 'cancelled' ? 'cancelled' : `cancelled${because}`
     case 'restart':
       return `restarted by ${actor}${because}`
     case 'cancel-requested':
