@@ -30,6 +30,7 @@ export interface MusterParts {
 
 /** How old may be what a warning is based on. */
 const RECENT_MS = 200
+const WARN_EVERY_MS = 1_000
 
 /** An open record with what runs its jobs. Close it, or declare it with `await using`. */
 export class Muster implements Closable {
@@ -40,6 +41,7 @@ export class Muster implements Closable {
   readonly location: string
   readonly #parts: MusterParts
   readonly #leader: Recent<LeaderInfo | undefined>
+  #warned = -Infinity
 
   /** Use {@link open}. */
   constructor(parts: MusterParts) {
@@ -89,7 +91,11 @@ export class Muster implements Closable {
     return leader !== undefined && !leader.caretaker
   }
 
+  /** At most once a second: one warning speaks for a loop of submits. */
   #warnNobodySchedules(): void {
+    const now = this.#parts.clock.monotonic()
+    if (now - this.#warned < WARN_EVERY_MS) return
+    this.#warned = now
     this.#parts.warn(new MusterError('NOBODY_SCHEDULES', `nobody schedules ${this.location}, so the job waits`))
   }
 
