@@ -5,12 +5,27 @@
 import { closeOnce, MusterError, type Clock, type Closable, type Logger } from '@muster/core'
 import { shellLauncher, type ShellLauncher } from './launch/shell-launcher.js'
 import { localEnvironment, localTransport } from './machines/local.js'
+import { sshTransport } from './machines/ssh/ssh.js'
+import type { SshOptions } from './machines/ssh/options.js'
 import type { Transport } from './machines/transport.js'
 
 /** A machine as configured. What is not given is probed. */
-export interface MachineConfig {
-  readonly name: string
+export type MachineConfig = LocalMachine | SshMachine
+
+/** The machine at hand. */
+export interface LocalMachine extends MachineBasics {
   readonly transport: 'local'
+}
+
+/** A machine reached over SSH. */
+export interface SshMachine extends MachineBasics {
+  readonly transport: 'ssh'
+  readonly ssh: SshOptions
+}
+
+/** What every machine's configuration may say. */
+export interface MachineBasics {
+  readonly name: string
   readonly labels?: Readonly<Record<string, string>>
   /** Slots; the machine's CPU count by default. */
   readonly cpus?: number
@@ -52,7 +67,8 @@ export class MachineRegistry implements Closable {
     }
     const known = this.#reached.get(name)
     if (known) return known
-    const transport = localTransport({ ...this.#tools })
+    const transport =
+      config.transport === 'ssh' ? sshTransport(config.ssh, this.#tools) : localTransport({ ...this.#tools })
     const launcher = shellLauncher(transport, {
       ...this.#tools,
       environment: localEnvironment(),

@@ -116,6 +116,33 @@ export const ERRORS = {
     'This platform cannot be a machine by itself.',
     'Add a Linux machine that you reach over SSH.',
   ),
+  SSH_CONNECT_FAILED: row(
+    'No SSH connection to the machine came about.',
+    'Try the same with ssh itself; the message says how far it got.',
+    true,
+  ),
+  SSH_AUTH_FAILED: row(
+    'The machine accepted none of our keys or passwords.',
+    'Check the user name, and that the key is in ~/.ssh/authorized_keys there.',
+  ),
+  SSH_SESSION_REFUSED: row(
+    'The machine refused another session on the connection.',
+    'Raise MaxSessions in its sshd_config, or follow fewer logs at once.',
+    true,
+  ),
+  SSH_CONFIG_INVALID: row(
+    'Something that the SSH connection needs on this side cannot be used.',
+    'The message names the file or the setting.',
+  ),
+  HOST_KEY_UNKNOWN: row(
+    "The machine's host key is not known.",
+    'Compare the fingerprint with the one on the machine, then add it with: muster machines add, or: ssh-keyscan',
+  ),
+  HOST_KEY_CHANGED: row(
+    'The machine showed another host key than the one that is known: somebody may be listening in.',
+    'Find out why it changed before you remove the old key from known_hosts.',
+  ),
+  HOST_KEY_REVOKED: row('The host key of the machine is marked as revoked.', 'Do not connect; ask who revoked it.'),
   MACHINE_UNUSABLE: row(
     'The machine lacks something that muster needs.',
     'Run the line that the message shows, then try again.',
