@@ -3,8 +3,9 @@
  * observation of all others. Scripts beyond that wait in order.
  *
  * Invariant: a channel serves one script at a time; one that was lost or aborted is never used again, and what it ran is killed.
+ * A machine that refuses a further session makes scripts wait for the channels that there are, and nobody sees an error.
  */
-import { abortReason, MusterError, type Clock, type RunResult } from '@muster/core'
+import { abortReason, isMusterError, MusterError, type Clock, type RunResult } from '@muster/core'
 import { openChannel, type Channel, type ScriptRequest, type ShellStreams } from './channel.js'
 
 /** How channels to a machine come to be, and how one is ended with everything it started. */
@@ -13,6 +14,9 @@ export interface ShellSource {
   /** Kills the process group that the far shell leads. Never rejects: a machine that cannot be reached cannot be cleaned. */
   killGroup(pid: number): Promise<void>
 }
+
+/** How long a refusal of a further session is believed, milliseconds: what held the sessions may be gone. */
+const FEWER_MS = 10_000
 
 /** See the head of this file. */
 export class ChannelPool {
@@ -25,6 +29,7 @@ export class ChannelPool {
   readonly #waiting: ((slot: true) => void)[] = []
   readonly #chores = new Set<Promise<void>>()
   #taken = 0
+  #fewer = { size: Infinity, until: -Infinity }
   #closed = false
 
   constructor(source: ShellSource, options: { size: number; nonce: () => string; clock: Clock }) {
@@ -37,13 +42,21 @@ export class ChannelPool {
   /** Runs a script on a free channel. Throws TRANSPORT_LOST, TRANSPORT_CLOSED, or the signal's reason. */
   async run(request: ScriptRequest): Promise<RunResult> {
     if (request.signal?.aborted) throw abortReason(request.signal)
-    await this.#slot(request.signal)
-    try {
-      const channel = await this.#channel()
-      return await this.#use(channel, request)
-    } finally {
-      this.#release()
+    for (;;) {
+      await this.#slot(request.signal)
+      const channel = await this.#channelOrLess()
+      if (!channel) continue
+      try {
+        return await this.#use(channel, request)
+      } finally {
+        this.#release()
+      }
     }
+  }
+
+  /** Waits until what aborted scripts left on the machine was killed. */
+  async quiet(): Promise<void> {
+    await Promise.all(this.#chores)
   }
 
   /** Ends all channels and what they run; waits until that is done. */
@@ -71,6 +84,27 @@ export class ChannelPool {
     }
   }
 
+  /** A channel for the slot just taken; undefined where the machine allows no more of them than others hold now. */
+  async #channelOrLess(): Promise<Channel | undefined> {
+    try {
+      return await this.#channel()
+    } catch (error) {
+      const others = this.#taken - 1
+      if (!isMusterError(error, 'SSH_SESSION_REFUSED') || others === 0 || this.#closed) {
+        this.#release()
+        throw error
+      }
+      this.#taken = others
+      this.#fewer = { size: others, until: this.#clock.monotonic() + FEWER_MS }
+      return undefined
+    }
+  }
+
+  /** How many channels there may be: fewer for a while after the machine refused one. */
+  get #limit(): number {
+    return this.#clock.monotonic() < this.#fewer.until ? Math.min(this.#fewer.size, this.#size) : this.#size
+  }
+
   async #channel(): Promise<Channel> {
     if (this.#closed) throw closedError()
     for (let channel = this.#idle.pop(); channel; channel = this.#idle.pop()) if (channel.usable) return channel
@@ -84,7 +118,7 @@ export class ChannelPool {
   }
 
   async #slot(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#taken < this.#size) {
+    if (this.#taken < this.#limit) {
       this.#taken += 1
       return
     }
@@ -110,7 +144,7 @@ export class ChannelPool {
 
   /** Hands the slot to who waits longest, else gives it back. */
   #release(): void {
-    const next = this.#waiting.shift()
+    const next = this.#taken <= this.#limit ? this.#waiting.shift() : undefined
     if (next) next(true)
     else this.#taken -= 1
   }

@@ -1,0 +1,107 @@
+/**
+ * The link to one machine: one connection that comes about when it is needed, is shared by all who need it, and comes again
+ * after a loss. Invariant: after a failed try nobody tries again before a pause that grows and is never the same for two
+ * controllers; who asks meanwhile gets the failure at once.
+ */
+import { closeOnce, MusterError, type Clock, type Logger } from '@muster/core'
+import type { ClientChannel } from 'ssh2'
+import type { Connection } from './connection.js'
+import { connectThrough } from './dial.js'
+import type { SshOptions } from './options.js'
+import { routeTo } from './route.js'
+
+const CONNECT_MS = 15_000
+const PAUSE_MS = 250
+const PAUSE_MAX_MS = 30_000
+
+/** What a link needs. */
+export interface LinkTools {
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Between 0 and 1: spreads the tries of many controllers. Default Math.random. */
+  readonly random?: () => number
+}
+
+/** See the file's head. */
+export class Link {
+  readonly #options: SshOptions
+  readonly #tools: LinkTools
+  #connecting: Promise<Connection> | undefined
+  #connection: Connection | undefined
+  #failures = 0
+  #notBefore = -Infinity
+  #failure: unknown
+  #closed = false
+
+  constructor(options: SshOptions, tools: LinkTools) {
+    this.#options = options
+    this.#tools = tools
+  }
+
+  /** The living connection, if there is one. */
+  get live(): Connection | undefined {
+    return this.#connection?.ended ? undefined : this.#connection
+  }
+
+  /** A living connection. Throws what connecting throws, TRANSPORT_CLOSED. */
+  async connection(): Promise<Connection> {
+    if (this.#closed) throw closed()
+    if (this.live) return this.live
+    if (!this.#connecting && this.#tools.clock.monotonic() < this.#notBefore) throw this.#failure
+    return (this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined)))
+  }
+
+  /** Opens a session with a command on the shared connection. */
+  async exec(command: string): Promise<ClientChannel> {
+    return (await this.connection()).exec(command)
+  }
+
+  /** Opens a session on a connection of its own, which ends with it: for a machine that allows no further session on the other. */
+  async execAside(command: string): Promise<ClientChannel> {
+    const connection = await this.#open()
+    try {
+      const channel = await connection.exec(command)
+      channel.once('close', () => connection.close())
+      return channel
+    } catch (error) {
+      connection.close()
+      throw error
+    }
+  }
+
+  readonly close = closeOnce(async () => {
+    this.#closed = true
+    this.live?.close()
+    // One that is just coming about is hung up on as soon as it has.
+    await this.#connecting?.catch(() => undefined)
+  })
+
+  async #connect(): Promise<Connection> {
+    const { clock, random = Math.random } = this.#tools
+    try {
+      const connection = await this.#open()
+      this.#failures = 0
+      if (this.#closed) {
+        connection.close()
+        throw closed()
+      }
+      return (this.#connection = connection)
+    } catch (error) {
+      const pause = Math.min(PAUSE_MS * 2 ** this.#failures, PAUSE_MAX_MS)
+      this.#failures += 1
+      this.#notBefore = clock.monotonic() + pause * (0.5 + random())
+      this.#failure = error
+      throw error
+    }
+  }
+
+  async #open(): Promise<Connection> {
+    const { clock, logger } = this.#tools
+    const stages = await routeTo(this.#options, logger)
+    return connectThrough(stages, { clock, logger, timeoutMs: this.#options.connectTimeoutMs ?? CONNECT_MS })
+  }
+}
+
+function closed(): MusterError {
+  return new MusterError('TRANSPORT_CLOSED', 'the connection to the machine was closed')
+}
