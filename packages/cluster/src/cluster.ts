@@ -23,8 +23,8 @@ import { JobHandle } from './handle/handle.js'
 import type { HandleDeps } from './handle/deps.js'
 import type { Tuning } from './leader/desk.js'
 import { Leader } from './leader/leader.js'
-import { factsFrom } from './leader/machine.js'
 import { whyUnresolved } from './leader/secrets.js'
+import { lookAt, refuseUnknown, untilDrained, type DrainWait, type MachineLook } from './operator.js'
 import { MachineRegistry, type MachineConfig } from './registry.js'
 import { explainJob, type Explanation } from './scheduler/explain.js'
 import type { MachineFacts } from './scheduler/snapshot.js'
@@ -55,6 +55,7 @@ export class Cluster implements Closable {
   readonly #workers = new Map<string, Worker>()
   readonly #registry: MachineRegistry
   readonly #recorded: Recent<RecordedFacts>
+  readonly #looks = new Map<string, Recent<MachineLook>>()
   readonly #wakeUps: WakeUps
   readonly #host = hostname()
   #leader: Leader | undefined
@@ -81,7 +82,8 @@ export class Cluster implements Closable {
 
   /**
    * Records a job durably and has it run. The handle's `created` is false when the key named an existing one.
-   * Throws INVALID_ARGUMENT, UNKNOWN_WORKER, UNKNOWN_MACHINE, UNPLACEABLE, KEY_CONFLICT, what the worker's resolve throws, STORE_*.
+   * Throws INVALID_ARGUMENT, UNKNOWN_WORKER, UNKNOWN_MACHINE, UNPLACEABLE, KEY_CONFLICT, what the worker's resolve throws, STORE_*; and
+   * what `probe` throws, where the job could only go to machines that nobody has ever reached and that cannot be reached now.
    */
   async submit(
     definition: JobDefinitionInput,
@@ -132,8 +134,50 @@ export class Cluster implements Closable {
     return this.#options.store.machines()
   }
 
+  /** The machines as configured here, whether or not anybody has reached them. */
+  get configs(): ReadonlyMap<string, MachineConfig> {
+    return this.#registry.configs
+  }
+
+  /** Asks a configured machine what it has, now and without a leader. Throws UNKNOWN_MACHINE, SSH_*, HOST_KEY_*, TRANSPORT_*, MACHINE_UNUSABLE, STATE_DIR_UNSAFE. */
+  probe(machine: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<MachineLook> {
+    return lookAt(this.#registry, machine, signal)
+  }
+
+  /**
+   * Takes a machine out of use, durably, whoever leads: nothing is placed there from now on; what runs there finishes. False where
+   * it was drained already. Undo it with `resume`. Throws UNKNOWN_MACHINE.
+   */
+  async drain(machine: string, { reason = '' }: { readonly reason?: string } = {}): Promise<boolean> {
+    const { store } = this.#options
+    await refuseUnknown(store, this.#registry, machine)
+    const changed = await store.drain(machine, actorOf(), reason)
+    this.#leader?.wake()
+    return changed
+  }
+
+  /** Waits until nothing is left on a drained machine (or somebody resumed it), as a caretaker where the mode says so. */
+  async drained(machine: string, wait: DrainWait = {}): Promise<MachineRecord | undefined> {
+    const release = this.#care()
+    try {
+      return await untilDrained(this.#options, machine, wait)
+    } finally {
+      release()
+    }
+  }
+
+  /** Takes a machine into use again. False where it was not drained. Throws UNKNOWN_MACHINE. */
+  async resume(machine: string): Promise<boolean> {
+    const { store } = this.#options
+    await refuseUnknown(store, this.#registry, machine)
+    const changed = await store.resume(machine)
+    this.#leader?.wake()
+    return changed
+  }
+
   /** Lifts the quarantine of one GPU, or of all of a machine. Gives the UUIDs freed. Throws UNKNOWN_MACHINE. */
   async free(machine: string, gpu?: string): Promise<readonly string[]> {
+    await refuseUnknown(this.#options.store, this.#registry, machine)
     const freed = await this.#options.store.freeGpus(machine, gpu, actorOf())
     this.#leader?.wake()
     return freed
@@ -159,15 +203,11 @@ export class Cluster implements Closable {
     return this.close()
   }
 
-  /** What a configured machine has, asked now; null where it cannot be reached. */
-  async #look(name: string): Promise<MachineFacts | null> {
-    const { config, launcher } = this.#registry.reach(name)
-    try {
-      return factsFrom(config, await launcher.probe())
-    } catch (error) {
-      this.#options.logger.debug({ err: error, machine: name }, 'a machine could not be asked what it has')
-      return null
-    }
+  /** What a configured machine has; of many submits in one moment one asks. */
+  #look(name: string): Promise<MachineFacts> {
+    const asked = this.#looks.get(name) ?? new Recent(this.#options.clock, RECENT_MS, () => this.probe(name))
+    this.#looks.set(name, asked)
+    return asked.recently().then(({ facts }) => facts)
   }
 
   #handleDeps(): HandleDeps {

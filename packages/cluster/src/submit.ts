@@ -38,8 +38,8 @@ export interface SubmitDeps {
   readonly configs: ReadonlyMap<string, MachineConfig>
   /** What the record says of the machines. */
   readonly recorded: Recent<RecordedFacts>
-  /** Asks a configured machine what it has; null where it cannot be reached. */
-  readonly look: (machine: string) => Promise<MachineFacts | null>
+  /** Asks a configured machine what it has. Throws where it cannot be reached. */
+  readonly look: (machine: string) => Promise<MachineFacts>
   readonly ids: Ids
   readonly logger: Logger
 }
@@ -95,8 +95,9 @@ function knownWorker(deps: SubmitDeps, spec: JobSpec): Worker {
 }
 
 /**
- * Refuses a machine that nobody configured, and a demand that no configured machine could ever meet. What was read a moment ago
- * may accept a job (at worst it waits, and `explain` says why), but only what the record says now refuses one.
+ * Refuses a machine that nobody configured, a demand that no configured machine could ever meet, and a job that could only go where
+ * nobody has ever been and nobody gets now. What was read a moment ago may accept a job (at worst it waits, and `explain` says
+ * why), but only what the record says now refuses one.
  */
 async function refuseImpossible(deps: SubmitDeps, spec: JobSpec): Promise<void> {
   if (await whyImpossible(deps, spec, await deps.recorded.recently())) {
@@ -105,44 +106,56 @@ async function refuseImpossible(deps: SubmitDeps, spec: JobSpec): Promise<void> 
   }
 }
 
-async function whyImpossible(
-  deps: SubmitDeps,
-  spec: JobSpec,
-  recorded: RecordedFacts,
-): Promise<MusterError | undefined> {
+async function whyImpossible(deps: SubmitDeps, spec: JobSpec, recorded: RecordedFacts): Promise<Error | undefined> {
   const names = [...new Set([...deps.configs.keys(), ...recorded.keys()])]
   if (spec.machine !== undefined && !names.includes(spec.machine))
     return new MusterError('UNKNOWN_MACHINE', `no machine is called ${spec.machine}; configured: ${names.join(', ')}`, {
       details: { machine: spec.machine },
     })
-  const reasons = await Promise.all(
-    names.map(async (name) => ({
-      machine: name,
-      reason: await whyNever(deps, spec, name, recorded.get(name) ?? null),
-    })),
+  const candidates = names.filter((name) => spec.machine === undefined || spec.machine === name)
+  const verdicts = await firstFit(
+    candidates.map((name) => () => whyNever(deps, spec, name, recorded.get(name) ?? null)),
   )
-  if (reasons.some(({ reason }) => reason === null)) return undefined
-  const text = reasons.map(({ machine, reason }) => `${machine}: ${reason ?? ''}`).join('; ')
+  if (verdicts === undefined) return undefined
+  const unreached = verdicts.find((verdict) => verdict instanceof Error)
+  if (unreached) return unreached
+  const reasons = candidates.map((machine, index) => ({ machine, reason: String(verdicts[index]) }))
+  const text = reasons.map(({ machine, reason }) => `${machine}: ${reason}`).join('; ')
   return new MusterError('UNPLACEABLE', `no machine could ever run this job (${text})`, { details: { reasons } })
 }
 
+/** Why a machine will not do: what it lacks, or why it could not be asked. Null: it may do. */
+type Verdict = string | Error | null
+
+/** All verdicts, or undefined as soon as one is null: a machine that does not answer holds up no job that fits elsewhere. */
+function firstFit(asking: readonly (() => Promise<Verdict>)[]): Promise<Verdict[] | undefined> {
+  return new Promise((resolve, reject) => {
+    const asked = asking.map(async (ask) => {
+      const verdict = await ask()
+      if (verdict === null) resolve(undefined)
+      return verdict
+    })
+    Promise.all(asked).then(resolve, reject)
+  })
+}
+
 /**
- * Why the machine could never run the job, or null. Nothing is refused on what was recorded of a machine that this process can ask
- * itself; one that cannot be asked gets the benefit of the doubt (the job then waits, and `explain` says why).
+ * Nothing is refused on what was recorded of a machine that this process can ask itself; one that was reached before and cannot be
+ * asked now gets the benefit of the doubt (the job then waits, and `explain` says why); one that nobody ever reached does not.
  */
 async function whyNever(
-  { configs, look }: SubmitDeps,
+  { configs, look, logger }: SubmitDeps,
   { resources, machineLabels, machine }: JobSpec,
   name: string,
   recorded: MachineFacts | null,
-): Promise<string | null> {
+): Promise<Verdict> {
   const demand = { resources, machineLabels, ...(machine !== undefined && { machine }) }
-  const reason = recorded ? neverFits(demand, name, recorded) : null
-  const wrongName = machine !== undefined && machine !== name
-  const modest = resources.cpus <= 1 && resources.memoryBytes === 0 && resources.gpus === 0
-  const fine = reason === null && (recorded !== null || (modest && Object.keys(machineLabels).length === 0))
-  if (wrongName) return `the job asks for ${machine}`
-  if (fine || !configs.has(name)) return reason
-  const facts = await look(name)
-  return facts ? neverFits(demand, name, facts) : reason
+  const reason = recorded && neverFits(demand, name, recorded)
+  if ((recorded && reason === null) || !configs.has(name)) return reason
+  try {
+    return neverFits(demand, name, await look(name))
+  } catch (error) {
+    logger.debug({ err: error, machine: name }, 'a machine could not be asked what it has')
+    return reason ?? (error instanceof Error ? error : new Error(String(error)))
+  }
 }

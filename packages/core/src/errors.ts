@@ -143,6 +143,10 @@ export const ERRORS = {
     'Find out why it changed before you remove the old key from known_hosts.',
   ),
   HOST_KEY_REVOKED: row('The host key of the machine is marked as revoked.', 'Do not connect; ask who revoked it.'),
+  MACHINE_DRAINED: row(
+    'The machine was drained: nothing new is placed on it.',
+    'Take it into use again with: muster machines resume NAME',
+  ),
   MACHINE_UNUSABLE: row(
     'The machine lacks something that muster needs.',
     'Run the line that the message shows, then try again.',

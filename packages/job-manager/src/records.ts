@@ -9,8 +9,26 @@ import {
   type JobSpec,
   type JsonValue,
 } from '@muster/core'
-import { attemptRow, JOB_COLUMNS, jobRow, uuid, type AttemptRow, type JobRow, type Row } from './sql/rows.js'
-import type { AttemptRecord, JobRecord, LiveAttempt, MachineRecord, NewJob, StoredResult, Wish } from './types.js'
+import {
+  attemptRow,
+  JOB_COLUMNS,
+  jobRow,
+  uuid,
+  type AttemptRow,
+  type JobRow,
+  type Row,
+  type SqlValue,
+} from './sql/rows.js'
+import type {
+  AttemptRecord,
+  Drain,
+  JobRecord,
+  LiveAttempt,
+  MachineRecord,
+  NewJob,
+  StoredResult,
+  Wish,
+} from './types.js'
 
 const parsed = <T>(text: string | null, absent: T): T => (text === null ? absent : (JSON.parse(text) as T))
 
@@ -132,16 +150,36 @@ export function wishRecord([seq, job, , by, reason, at]: Row): Wish {
   }
 }
 
-/** A row of `name, state, reason, probe, quarantined, updated`. */
-export function machineRecord([name, state, reason, probe, quarantined, updated]: Row): MachineRecord {
+/** A row of the statement `machines`. */
+export function machineRecord(row: Row): MachineRecord {
+  const [name, state, reason, probe, quarantined, updated, trouble, ...rest] = row
+  const [by, why, at, busy] = rest
+  const drain = typeof by === 'string' ? drainOf([by, why ?? '', at ?? 0]) : null
   return {
     name: String(name),
-    state: state as MachineRecord['state'],
-    reason: reason === null || reason === undefined ? null : String(reason),
-    probe: JSON.parse(String(probe)) as JsonValue,
-    quarantined: JSON.parse(String(quarantined)) as MachineRecord['quarantined'],
-    updatedAt: Number(updated),
+    state: stateOf((state ?? null) as MachineRecord['state'] | null, drain !== null, busy === 1),
+    reason: textOrNull(reason),
+    probe: parsed<JsonValue>(textOrNull(probe), {}),
+    quarantined: parsed<MachineRecord['quarantined']>(textOrNull(quarantined), {}),
+    trouble: parsed<MachineRecord['trouble']>(textOrNull(trouble), null),
+    drain,
+    updatedAt: Number(updated ?? at),
   }
+}
+
+/** A row of `by, reason, at`. */
+export function drainOf([by, reason, at]: Row): Drain {
+  return { by: String(by), reason: String(reason), at: Number(at) }
+}
+
+/** Nothing is left on a drained machine, so whether it answers does not matter; while something is there, it does. */
+function stateOf(seen: MachineRecord['state'] | null, drained: boolean, busy: boolean): MachineRecord['state'] {
+  if (drained && !busy) return 'drained'
+  return drained && (seen ?? 'ready') === 'ready' ? 'draining' : (seen ?? 'suspect')
+}
+
+function textOrNull(value: SqlValue | undefined): string | null {
+  return value === null || value === undefined ? null : String(value)
 }
 
 function isRow(row: Row | JobRow): row is Row {

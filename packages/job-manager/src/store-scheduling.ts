@@ -1,6 +1,6 @@
 /** The part of the record that its leader writes: every change carries the epoch, and those of an attempt its token. */
 import { isMusterError, type ConditionPatch, type EventData, type Ids } from '@muster/core'
-import { jobRecord, liveAttempt, machineRecord, wishRecord } from './records.js'
+import { drainOf, jobRecord, liveAttempt, machineRecord, wishRecord } from './records.js'
 import type { SqlDriver } from './sql/driver.js'
 import { uuid } from './sql/rows.js'
 import { known } from './store-jobs.js'
@@ -25,6 +25,9 @@ type Scheduling = Pick<
   | 'machines'
   | 'saveMachine'
   | 'freeGpus'
+  | 'drain'
+  | 'resume'
+  | 'drains'
 >
 
 /** The members of JobStore for a scheduler. `superseded` is told when a write finds its epoch refused. */
@@ -160,14 +163,27 @@ export function scheduling(
       return (await driver.query('machines', [])).map(machineRecord)
     },
 
-    async saveMachine(epoch: number, machine: Omit<t.MachineRecord, 'updatedAt'>): Promise<void> {
-      const { name, state, reason, probe, quarantined } = machine
-      const facts = [JSON.stringify(probe), JSON.stringify(quarantined)] as const
+    async saveMachine(epoch: number, machine: t.SeenMachine): Promise<void> {
+      const { name, state, reason, probe, quarantined, trouble } = machine
+      const facts = [JSON.stringify(probe), JSON.stringify(quarantined), json(trouble)] as const
       await fenced(epoch, driver.transaction('saveMachine', epoch, name, state, reason, ...facts))
     },
 
     async freeGpus(machine: string, gpu: string | undefined, actor: string): Promise<readonly string[]> {
       return (await driver.transaction('freeGpus', machine, gpu ?? '', actor)).map(String)
+    },
+
+    async drain(machine: string, by: string, reason: string): Promise<boolean> {
+      return (await driver.transaction('drain', machine, by, reason)) === 1
+    },
+
+    async resume(machine: string): Promise<boolean> {
+      return (await driver.transaction('resume', machine)) === 1
+    },
+
+    async drains(): Promise<ReadonlyMap<string, t.Drain>> {
+      const rows = await driver.query('drains', [])
+      return new Map(rows.map(([machine, ...row]) => [String(machine), drainOf(row)]))
     },
   }
 }

@@ -14,7 +14,9 @@ import type {
   JobPage,
   JobRecord,
   LiveAttempt,
+  Drain,
   MachineRecord,
+  SeenMachine,
   NewJob,
   WaitingJob,
   Wish,
@@ -81,7 +83,7 @@ export interface JobStore extends Closable {
     readonly ready: readonly { readonly id: string; readonly queue: string }[]
     readonly nextDueAt: number | null
   }>
-  /** queued -> scheduled; opens the next attempt and its token. */
+  /** queued -> scheduled; opens the next attempt and its token. Throws MACHINE_DRAINED as soon as a drain of it is recorded. */
   place(
     epoch: number,
     jobId: string,
@@ -122,9 +124,15 @@ export interface JobStore extends Closable {
   live(options?: { readonly machine?: string; readonly jobId?: string }): Promise<readonly LiveAttempt[]>
   wishes(): Promise<readonly Wish[]>
   machines(): Promise<readonly MachineRecord[]>
-  saveMachine(epoch: number, machine: Omit<MachineRecord, 'updatedAt'>): Promise<void>
+  saveMachine(epoch: number, machine: SeenMachine): Promise<void>
   /** Lifts a quarantine; anybody may, it is a person's decision. Without `gpu`: all of that machine. Gives the UUIDs freed. */
   freeGpus(machine: string, gpu: string | undefined, actor: string): Promise<readonly string[]>
+  /** Takes a machine out of use until `resume`, whoever leads: nothing is placed there from then on. False where it was drained already. */
+  drain(machine: string, by: string, reason: string): Promise<boolean>
+  /** Takes it into use again. False where it was not drained. */
+  resume(machine: string): Promise<boolean>
+  /** What is drained, by machine. */
+  drains(): Promise<ReadonlyMap<string, Drain>>
 
   // ---- the lease
   /**

@@ -162,17 +162,47 @@ export interface Wish {
   readonly at: number
 }
 
-/** A machine as the leader sees it; written by the leader, read by all. */
-export interface MachineRecord {
+/** A person's decision that nothing more is placed on a machine. */
+export interface Drain {
+  readonly by: string
+  /** What they said; may be empty. */
+  readonly reason: string
+  readonly at: number
+}
+
+/** Why a machine cannot be reached, as an error of ours says it. */
+export interface MachineTrouble {
+  readonly code: string
+  readonly message: string
+  readonly hint: string
+  /** Silent since then, epoch milliseconds. */
+  readonly since: number
+}
+
+/** A machine as a leader writes it down. */
+export interface SeenMachine {
   readonly name: string
-  readonly state: 'ready' | 'suspect' | 'unreachable' | 'draining' | 'drained'
+  /** `suspect`: it did not answer the last look, or lacks what a job needs. `unreachable`: its attempts are unconfirmed. */
+  readonly state: 'ready' | 'suspect' | 'unreachable'
   /** Why it is not ready, or what it lacks. */
   readonly reason: string | null
-  /** The last probe, as the launcher gave it. */
+  /** The last probe, as the launcher gave it; `{}` where there was none yet. */
   readonly probe: JsonValue
   /** GPUs that may not be handed out, by UUID, with the reason. */
   readonly quarantined: Readonly<
     Record<string, { readonly reason: string; readonly jobId: string | null; readonly bootId: string | null }>
   >
+  /** Null while it answers. */
+  readonly trouble: MachineTrouble | null
+}
+
+/**
+ * A machine as the record has it: what its leader last wrote, and what a person decided. `draining` while attempts of the record
+ * may be there, `drained` when none is; one that does not answer while attempts are there stays `suspect` or `unreachable`.
+ */
+export interface MachineRecord extends Omit<SeenMachine, 'state'> {
+  readonly state: SeenMachine['state'] | 'draining' | 'drained'
+  /** Null unless it was taken out of use. */
+  readonly drain: Drain | null
   readonly updatedAt: number
 }

@@ -6,6 +6,7 @@ import { describe } from 'vitest'
 import { attemptsSection } from './job-store/attempts.js'
 import { jobsSection } from './job-store/jobs.js'
 import type { JobStoreFactory } from './job-store/kit.js'
+import { machinesSection } from './job-store/machines.js'
 import { processesSection } from './job-store/processes.js'
 
 export type { JobStoreFactory } from './job-store/kit.js'
@@ -18,6 +19,9 @@ export function jobStoreSuite(factory: JobStoreFactory): void {
     })
     describe('attempts', () => {
       attemptsSection(factory)
+    })
+    describe('machines', () => {
+      machinesSection(factory)
     })
     describe('processes', () => {
       processesSection(factory)

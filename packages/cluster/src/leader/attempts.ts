@@ -35,6 +35,11 @@ export class Attempts {
     return totalHeld([...this.#tracked.values()].map(holding))
   }
 
+  /** Whether any attempt is in hand. */
+  get some(): boolean {
+    return this.#tracked.size > 0
+  }
+
   /** Whether the attempt of this name is in hand. */
   has(name: string): boolean {
     return this.#tracked.has(name)
@@ -62,12 +67,12 @@ export class Attempts {
     this.#bell.ring()
   }
 
-  /** Asks the machine about all that are open (when adopting), all that run, or those of them that were hinted at. One round trip. */
-  async inspect(machine: ManagedMachine, which: 'open' | 'running' | 'hinted'): Promise<void> {
+  /** Asks the machine about all that are open (when adopting), all that run, or those of them that were hinted at. One round trip; false where there was nothing to ask. */
+  async inspect(machine: ManagedMachine, which: 'open' | 'running' | 'hinted'): Promise<boolean> {
     const watched = this.#open().filter(
       (t) => !t.busy && (which === 'open' || (t.phase === 'observe' && (which === 'running' || t.hinted))),
     )
-    if (watched.length === 0) return
+    if (watched.length === 0) return false
     for (const t of watched) t.hinted = false
     const keys = watched.map((t) => t.key)
     const observations = await machine.launcher.inspect(keys, this.#desk.over)
@@ -78,6 +83,7 @@ export class Attempts {
         if (seen && !t.busy) await this.#apply(machine, t, seen)
       }),
     )
+    return true
   }
 
   /** Starts the next step of everything that is due. */

@@ -14,7 +14,11 @@ export interface Tuning {
   readonly removeMs: number
   /** Look for strangers on a machine's GPUs. */
   readonly gpuProbeMs: number
-  /** Pause after a machine failed to answer, doubled up to `backoffMaxMs`. */
+  /** Look at what any machine has: its disk fills, a tool is installed. */
+  readonly probeMs: number
+  /** A machine with nothing to do is asked whether it is there. */
+  readonly idleMs: number
+  /** Pause after a machine failed to answer, doubled up to `backoffMaxMs`, times 0.5 to 1.5. */
   readonly backoffMs: number
   readonly backoffMaxMs: number
   /** Between two stops of a tree that survives KILL. */
@@ -28,6 +32,8 @@ export const DEFAULT_TUNING: Tuning = {
   removeMs: 250,
   inspectMs: 1_000,
   gpuProbeMs: 10_000,
+  probeMs: 60_000,
+  idleMs: 5_000,
   backoffMs: 500,
   backoffMaxMs: 15_000,
   stuckRetryMs: 5_000,
@@ -44,6 +50,8 @@ export interface Desk {
   readonly filesDirectory: string
   readonly clock: Clock
   readonly logger: Logger
+  /** 0 to 1, for jitter. */
+  readonly random: () => number
   readonly tuning: Tuning
   readonly tasks: TaskGroup
   /** Fires when this leadership is over, for whatever reason. */

@@ -4,16 +4,18 @@
  * and changes no job's state.
  */
 import { isMusterError } from '@muster/core'
-import type { LiveAttempt, Wish } from '@muster/job-manager'
+import type { Drain, LiveAttempt, MachineTrouble, Wish } from '@muster/job-manager'
 import type { AttemptKey } from '../launch/launcher.js'
 import type { ReachedMachine } from '../registry.js'
 import type { MachineView } from '../scheduler/snapshot.js'
+import { drainText, troubleText } from '../scheduler/words.js'
 import { Attempts } from './attempts.js'
 import { Bell } from './bell.js'
 import type { Desk } from './desk.js'
 import { daily, tidy } from './housekeeping.js'
 import { ManagedMachine } from './machine.js'
 import { Remover } from './remover.js'
+import { saveSilent, troubleOf } from './silence.js'
 import { nameOf } from './tracked.js'
 
 /** See the file's head. */
@@ -24,7 +26,11 @@ export class Keeper {
   readonly #bell = new Bell()
   readonly #attempts: Attempts
   #machine: ManagedMachine | undefined
-  #closed: string | null = 'not asked yet what runs there'
+  #adopted = false
+  #drain: Drain | null = null
+  #trouble: MachineTrouble | null = null
+  /** What was last written down of the trouble. */
+  #written = ''
 
   constructor(desk: Desk, name: string, open: () => ReachedMachine, live: readonly LiveAttempt[]) {
     this.name = name
@@ -43,6 +49,19 @@ export class Keeper {
       held: this.#attempts.held,
       quarantined: machine?.quarantined ?? {},
     }
+  }
+
+  /** Why nothing may be placed there, whatever the job. */
+  get #closed(): string | null {
+    const now = this.#desk.clock.now()
+    if (this.#drain) return drainText(this.#drain, now)
+    if (this.#trouble) return troubleText(this.#trouble, now)
+    return this.#adopted ? (this.#machine?.unusable ?? null) : 'was not asked yet what runs there'
+  }
+
+  /** Takes over what somebody decided: nothing is placed there any more, or it may be again. */
+  drain(drain: Drain | null): void {
+    this.#drain = drain
   }
 
   /** The machine, once it was probed. */
@@ -84,7 +103,8 @@ export class Keeper {
     const probe = await reached.launcher.probe(over)
     const known = (await store.machines()).find((machine) => machine.name === this.name)
     this.#machine = new ManagedMachine(this.#desk, reached, probe, known)
-    await this.#machine.save(null)
+    await this.#machine.save()
+    this.#written = ''
     return this.#machine
   }
 
@@ -101,7 +121,8 @@ export class Keeper {
           'an attempt on the machine is not in the record; left alone',
         )
     }
-    this.#closed = machine.unusable
+    this.#adopted = true
+    this.#trouble = null
     wake()
   }
 
@@ -121,13 +142,20 @@ export class Keeper {
       this.#attempts.hint(attempt && nameOf(attempt))
     })
     try {
-      for (let lookedAt = -Infinity; !over.aborted;) {
+      for (let lookedAt = -Infinity, heardAt = clock.monotonic(); !over.aborted;) {
         const all = clock.monotonic() - lookedAt >= tuning.inspectMs
         if (all) lookedAt = clock.monotonic()
         this.#attempts.step(machine, remover)
-        await this.#attempts.inspect(machine, all ? 'running' : 'hinted')
+        const asked = await this.#attempts.inspect(machine, all ? 'running' : 'hinted')
+        // An attempt that is being started asks nothing by itself: that its machine is gone must show all the same.
+        const silentMs = this.#attempts.some ? tuning.inspectMs : tuning.idleMs
+        if (asked) heardAt = clock.monotonic()
+        else if (clock.monotonic() - heardAt >= silentMs) {
+          await machine.access.run(':', { signal: over })
+          heardAt = clock.monotonic()
+        }
         this.#attempts.step(machine, remover)
-        await machine.lookForStrangers()
+        await machine.lookAgain()
         if (isDue()) tasks.run(() => tidy(this.#desk, machine))
         await this.#bell.heard(clock, tuning.inspectMs, over)
       }
@@ -138,15 +166,27 @@ export class Keeper {
 
   /** The machine does not answer: jobs stay as they are, say since when, and end only where they declared it. */
   async #unreachable(error: unknown, failures: number): Promise<void> {
-    const { clock, over, tuning, logger, wake } = this.#desk
-    logger.warn({ err: error, machine: this.name }, 'the machine does not answer')
-    this.#closed = `does not answer: ${error instanceof Error ? error.message : String(error)}`
-    if (failures > 0) {
-      await this.#machine?.save(this.#closed)
-      await this.#attempts.unconfirmed(this.name)
-      wake()
+    const { clock, over, tuning, logger, random, superseded } = this.#desk
+    const trouble = troubleOf(error, this.#trouble?.since ?? clock.now())
+    logger.warn({ err: error, machine: this.name }, trouble ? 'the machine does not answer' : 'the record failed')
+    if (trouble) {
+      this.#trouble = trouble
+      await this.#tell(trouble, failures > 0).catch((failure: unknown) => {
+        if (isMusterError(failure, 'SCHEDULER_SUPERSEDED')) superseded()
+        else if (!over.aborted) logger.warn({ err: failure, machine: this.name }, 'its silence was not written down')
+      })
     }
     const pause = Math.min(tuning.backoffMs * 2 ** Math.min(failures, 10), tuning.backoffMaxMs)
-    await clock.sleep(pause, { signal: over, unref: true }).catch(() => undefined)
+    await clock.sleep(pause * (0.5 + random()), { signal: over, unref: true }).catch(() => undefined)
+  }
+
+  /** The first look that fails makes a machine suspect; after the second one its attempts are unconfirmed. */
+  async #tell(trouble: MachineTrouble, confirmed: boolean): Promise<void> {
+    const state = confirmed ? 'unreachable' : 'suspect'
+    const news = JSON.stringify([state, trouble])
+    if (news !== this.#written) await saveSilent(this.#desk, this.name, state, trouble)
+    this.#written = news
+    if (confirmed) await this.#attempts.unconfirmed(this.name)
+    this.#desk.wake()
   }
 }

@@ -23,6 +23,7 @@ export interface LeaderOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly tuning?: Partial<Tuning>
+  readonly random?: () => number
   readonly announce: TermOptions['announce']
 }
 
@@ -85,6 +86,7 @@ export class Leader implements Closable {
       ...this.#options,
       epoch,
       actor: `leader:${this.#options.holder}`,
+      random: this.#options.random ?? Math.random,
       tuning: { ...DEFAULT_TUNING, ...this.#options.tuning },
       tasks: new TaskGroup((error) => {
         if (!desk.over.aborted) logger.error({ err: error }, 'a task of the leader failed')

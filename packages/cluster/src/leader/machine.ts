@@ -22,6 +22,7 @@ export class ManagedMachine {
   #facts: MachineFacts
   #probe: Probe
   #probedAt: number
+  #savedAt = -Infinity
   #quarantined: MachineRecord['quarantined']
 
   constructor(desk: Desk, reached: ReachedMachine, probe: Probe, known: MachineRecord | undefined) {
@@ -94,20 +95,26 @@ export class ManagedMachine {
   async quarantine(gpus: readonly string[], jobId: string, reason: string): Promise<void> {
     const entries = gpus.map((uuid) => [uuid, { reason, jobId, bootId: this.probe.bootId }] as const)
     this.#quarantined = { ...this.#quarantined, ...Object.fromEntries(entries) }
-    await this.save(null)
+    await this.save()
   }
 
-  /** Asks again who uses the GPUs, now and then: a stranger may have come, or gone. */
-  async lookForStrangers(): Promise<void> {
+  /** Asks again what it has, now and then: a stranger may have come to a GPU, or gone; a disk fills. */
+  async lookAgain(): Promise<void> {
     const { clock, tuning, over, wake } = this.#desk
-    if (this.#facts.gpus.length === 0 || clock.monotonic() - this.#probedAt < tuning.gpuProbeMs) return
+    const due = this.#facts.gpus.length > 0 ? Math.min(tuning.gpuProbeMs, tuning.probeMs) : tuning.probeMs
+    if (clock.monotonic() - this.#probedAt < due) return
     this.#probedAt = clock.monotonic()
+    const before = this.#standing
     this.#probe = await this.launcher.probe(over)
-    const before = JSON.stringify(this.#facts)
     this.#facts = factsFrom(this.#config, this.#probe)
-    if (JSON.stringify(this.#facts) === before) return
-    await this.save(null)
-    wake()
+    const changed = this.#standing !== before
+    if (changed || clock.monotonic() - this.#savedAt >= tuning.probeMs) await this.save()
+    if (changed) wake()
+  }
+
+  /** What placements depend on. */
+  get #standing(): string {
+    return JSON.stringify([this.#facts, this.unusable])
   }
 
   /** Takes over what somebody changed in the record: GPUs freed by hand. */
@@ -115,10 +122,11 @@ export class ManagedMachine {
     this.#quarantined = record.quarantined
   }
 
-  /** Writes the machine into the record, where other processes and the next leader read it. */
-  async save(trouble: string | null): Promise<void> {
-    const reason = trouble ?? this.unusable
-    const state = trouble !== null ? 'unreachable' : reason !== null ? 'suspect' : 'ready'
+  /** Writes the machine, which answers, into the record, where other processes and the next leader read it. */
+  async save(): Promise<void> {
+    this.#savedAt = this.#desk.clock.monotonic()
+    const reason = this.unusable
+    const state = reason !== null ? 'suspect' : 'ready'
     const probe: JsonValue = {
       ...this.probe,
       gpus: this.probe.gpus.map((gpu) => ({ ...gpu })),
@@ -132,6 +140,7 @@ export class ManagedMachine {
       reason,
       probe,
       quarantined: this.#quarantined,
+      trouble: null,
     })
   }
 }

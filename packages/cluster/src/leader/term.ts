@@ -102,7 +102,7 @@ export class Term {
     }
   }
 
-  /** What others may have changed: jobs that became due, wishes, GPUs freed by hand. */
+  /** What others may have changed: jobs that became due, wishes, machines drained, GPUs freed by hand. */
   async #readRecord(): Promise<void> {
     const { store, epoch } = this.#desk
     this.#changed = false
@@ -110,8 +110,7 @@ export class Term {
     this.#nextDueAt = nextDueAt
     this.#changed ||= ready.length === PROMOTE
     if (ready.length > 0) this.#options.announce(ready)
-    await this.#carryOutWishes()
-    await this.#refreshQuarantines()
+    await Promise.all([this.#carryOutWishes(), this.#readDrains(), this.#refreshQuarantines()])
   }
 
   async #carryOutWishes(): Promise<void> {
@@ -119,6 +118,11 @@ export class Term {
       const taken = [...this.#keepers.values()].some((keeper) => keeper.cancel(wish))
       if (!taken) this.#desk.logger.debug({ wish }, 'a wish waits for its machine')
     }
+  }
+
+  async #readDrains(): Promise<void> {
+    const drains = await this.#desk.store.drains()
+    for (const keeper of this.#keepers.values()) keeper.drain(drains.get(keeper.name) ?? null)
   }
 
   async #refreshQuarantines(): Promise<void> {
@@ -138,7 +142,8 @@ export class Term {
       const waiting = await this.#desk.store.waiting({ limit, excludeShapes: [...exclude] })
       const startable = await this.#startable(waiting)
       const plan = schedule(this.#snapshot(), startable)
-      await Promise.all(plan.placements.map((placement) => this.#place(placement)))
+      const placed = await Promise.all(plan.placements.map((placement) => this.#place(placement)))
+      if (placed.includes('drained')) await this.#readDrains()
       const passedOver = [...waiting.filter((job) => !startable.includes(job)), ...plan.refused.map(({ job }) => job)]
       for (const { shape } of passedOver) exclude.add(shape)
       if (waiting.length < limit) return
@@ -166,14 +171,17 @@ export class Term {
     return waiting.filter((_, index) => readable[index])
   }
 
-  async #place({ job, machine, gpus }: Placement): Promise<void> {
+  async #place({ job, machine, gpus }: Placement): Promise<'placed' | 'gone' | 'drained'> {
     const { store, epoch, actor, logger } = this.#desk
     try {
       this.#keepers.get(machine)?.take(await store.place(epoch, job.id, { machine, gpus, actor }))
+      return 'placed'
     } catch (error) {
+      if (isMusterError(error, 'MACHINE_DRAINED')) return 'drained'
       // Cancelled, or ended by its third placement without a start: the record says so, nothing to place.
       if (!isMusterError(error, 'JOB_STATE_CONFLICT')) throw error
       logger.debug({ jobId: job.id }, 'a job was no longer queued when it was to be placed')
+      return 'gone'
     }
   }
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { isTerminal, type JobState } from '@muster/core'
 import type { JobRecord, LeaderInfo, LiveAttempt, MachineRecord, WaitingJob } from '@muster/job-manager'
 import { refusals, type Refusal } from './schedule.js'
+import { drainText, timeText, troubleText } from './words.js'
 import { machineFactsSchema, totalHeld, type MachineFacts, type MachineView } from './snapshot.js'
 
 /** Why a job is where it is. */
@@ -33,7 +34,7 @@ export function explainJob(input: ExplainInput): Explanation {
   const base = { jobId: job.id, state: job.state, leader: leader?.holder ?? null }
   if (isTerminal(job.state)) return { ...base, sentence: ended(job), reasons: [] }
   if (job.external) return { ...base, sentence: 'registered from outside: no leader of ours runs it', reasons: [] }
-  if (job.state !== 'queued') return { ...base, sentence: moving(job, input.now), reasons: [] }
+  if (job.state !== 'queued') return { ...base, sentence: moving(input), reasons: [] }
   if (leader === undefined || leader.caretaker)
     return {
       ...base,
@@ -42,14 +43,14 @@ export function explainJob(input: ExplainInput): Explanation {
     }
   if (input.unresolved !== undefined)
     return { ...base, sentence: `waits: ${input.unresolved}`, reasons: [{ machine: null, reason: input.unresolved }] }
-  const machines = input.machines.map((machine) => viewOf(machine, input.live))
+  const machines = input.machines.map((machine) => viewOf(machine, input.live, input.now))
   const reasons = refusals(asWaiting(job), { machines, workers: input.workers, leader: leader.holder })
   const fits = machines.some((machine) => !reasons.some((r) => r.machine === null || r.machine === machine.name))
   return { ...base, sentence: fits ? 'about to be placed' : `waits: ${summary(reasons)}`, reasons }
 }
 
 /** A machine as the record knows it, as the scheduler sees it. */
-export function viewOf(machine: MachineRecord, live: readonly LiveAttempt[]): MachineView {
+export function viewOf(machine: MachineRecord, live: readonly LiveAttempt[], now: number): MachineView {
   const here = live.filter(
     ({ attempt }) => attempt.machine === machine.name && (attempt.endedAt === null || attempt.notConfirmedGone),
   )
@@ -61,11 +62,17 @@ export function viewOf(machine: MachineRecord, live: readonly LiveAttempt[]): Ma
   )
   return {
     name: machine.name,
-    closed: machine.state === 'ready' ? null : (machine.reason ?? machine.state),
+    closed: closedBecause(machine, now),
     facts: factsOf(machine),
     held,
     quarantined,
   }
+}
+
+function closedBecause({ drain, trouble, state, reason }: MachineRecord, now: number): string | null {
+  if (drain) return drainText(drain, now)
+  if (trouble) return troubleText(trouble, now)
+  return state === 'ready' ? null : (reason ?? state)
 }
 
 /** The facts that the leader recorded with a machine's probe, or null where it was never probed. */
@@ -97,7 +104,7 @@ function ended(job: JobRecord): string {
   return `${job.state}${job.reason === null ? '' : `: ${job.reason}`}`
 }
 
-function moving(job: JobRecord, now: number): string {
+function moving({ job, machines, now }: ExplainInput): string {
   const { conditions } = job
   if (job.state === 'pending')
     return job.runAt !== null && job.runAt > now
@@ -108,13 +115,19 @@ function moving(job: JobRecord, now: number): string {
       ? `being started on ${job.machine ?? '?'}`
       : `runs on ${job.machine ?? '?'}, attempt ${job.attempt}`
   const facts = [
-    conditions.cancelRequested ? `cancelling since ${new Date(conditions.cancelRequested.at).toISOString()}` : '',
+    conditions.cancelRequested ? `cancelling since ${timeText(conditions.cancelRequested.at, now)}` : '',
     conditions.unconfirmedSince === undefined
       ? ''
-      : `${job.machine ?? 'its machine'} not reachable since ${new Date(conditions.unconfirmedSince).toISOString()}`,
+      : `unconfirmed since ${timeText(conditions.unconfirmedSince, now)}${why(machines, job.machine, now)}`,
     conditions.stuck ? `stuck: pids ${conditions.stuck.pids.join(' ')} survive KILL` : '',
   ]
   return [doing, ...facts].filter((text) => text !== '').join('; ')
+}
+
+/** Why the machine of a job is silent, as its leader wrote down. */
+function why(machines: readonly MachineRecord[], name: string | null, now: number): string {
+  const trouble = machines.find((machine) => machine.name === name)?.trouble
+  return trouble && name !== null ? `: ${name} ${troubleText(trouble, now)}` : ''
 }
 
 function summary(reasons: readonly Refusal[]): string {

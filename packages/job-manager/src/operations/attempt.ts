@@ -18,6 +18,7 @@ import {
   type Steps,
   type Tx,
 } from './operation.js'
+import { refuseDrained } from './drain.js'
 import { endWaiting, fulfilWishes } from './wish.js'
 
 /** A job whose attempt proved itself. */
@@ -43,6 +44,7 @@ export function* place(
   const was = yield* load(id)
   if (stateName(was.state) !== 'queued') throw yield* conflict(was, `job ${uuid(was.id)} cannot be placed`)
   if (was.external) throw new MusterError('INVALID_ARGUMENT', `job ${uuid(was.id)} is external: nobody places it`)
+  yield* refuseDrained(tx, machine)
   if (was.unstarted >= LAUNCH_FAILURES_MAX) {
     const job = yield* endWaiting(tx, was, 'failed', actor, 'launch-failed', { text: KILLS })
     return { code: 'JOB_STATE_CONFLICT', message: `job ${uuid(job.id)}: ${KILLS}`, details: { state: 'failed' } }

@@ -1,6 +1,7 @@
 /** The table of operations: what a driver can run as one transaction, by name. */
 import { place, release, start } from './attempt.js'
 import { collected, confirmGone, note, setConditions, setProgress } from './beside.js'
+import { drain, resume } from './drain.js'
 import { setStatus } from './external.js'
 import { finish } from './finish.js'
 import { alias, insert } from './insert.js'
@@ -27,6 +28,8 @@ export const operations = {
   promoteDue,
   saveMachine,
   freeGpus,
+  drain,
+  resume,
   setStatus,
 } as const satisfies Record<string, (tx: Tx, ...args: never[]) => Steps<Reply>>
 

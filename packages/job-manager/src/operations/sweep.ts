@@ -28,6 +28,7 @@ export function* saveMachine(
   reason: string | null,
   probe: string,
   quarantined: string,
+  trouble: string | null,
 ): Steps<null> {
   yield* fence(tx, epoch)
   const [known] = yield ['machine', [name]]
@@ -36,7 +37,7 @@ export function* saveMachine(
   const same = ([gpu, entry]: [string, unknown]): boolean => freed[gpu] === canonicalJson(entry)
   const kept = Object.fromEntries(listed.filter((entry) => !same(entry)))
   const remembered = Object.fromEntries(listed.filter(same).map(([gpu]) => [gpu, freed[gpu] ?? null]))
-  yield ['saveMachine', [name, state, reason, probe, JSON.stringify(kept), JSON.stringify(remembered), tx.now]]
+  yield ['saveMachine', [name, state, reason, probe, JSON.stringify(kept), JSON.stringify(remembered), trouble, tx.now]]
   return null
 }
 

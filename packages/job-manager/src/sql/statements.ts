@@ -101,14 +101,26 @@ export const statements = {
     JOIN job j ON j.n = w.job WHERE w.done IS NULL ORDER BY w.seq LIMIT 10000`,
 
   // ---- machines
-  machines: `SELECT name, state, reason, probe, quarantined, updated FROM machine ORDER BY name LIMIT 10000`,
+  /** Whoever the leader wrote down or a person drained; the last column: whether an attempt may still be there. */
+  machines: `SELECT x.name, m.state, m.reason, m.probe, m.quarantined, m.updated, m.trouble, d.by, d.reason, d.at,
+    EXISTS(SELECT 1 FROM attempt a INDEXED BY attempt_open WHERE a.open = 1 AND a.machine = x.name)
+    FROM (SELECT name FROM machine UNION SELECT machine FROM drain) x
+    LEFT JOIN machine m ON m.name = x.name LEFT JOIN drain d ON d.machine = x.name ORDER BY x.name LIMIT 10000`,
   machine: `SELECT quarantined, freed FROM machine WHERE name = ?`,
-  /** name state reason probe quarantined freed updated */
-  saveMachine: `INSERT INTO machine(name, state, reason, probe, quarantined, freed, updated) VALUES(?, ?, ?, ?, ?, ?, ?)
+  /** name state reason probe quarantined freed trouble updated */
+  saveMachine: `INSERT INTO machine(name, state, reason, probe, quarantined, freed, trouble, updated)
+    VALUES(?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason, probe = excluded.probe,
-      quarantined = excluded.quarantined, freed = excluded.freed, updated = excluded.updated`,
+      quarantined = excluded.quarantined, freed = excluded.freed, trouble = excluded.trouble, updated = excluded.updated`,
   /** quarantined freed updated name */
   saveQuarantine: `UPDATE machine SET quarantined = ?, freed = ?, updated = ? WHERE name = ?`,
+  drains: `SELECT machine, by, reason, at FROM drain ORDER BY machine LIMIT 10000`,
+  drainCount: `SELECT count(*) FROM drain`,
+  drain: `SELECT by, reason, at FROM drain WHERE machine = ?`,
+  /** machine by reason at: the first one stays */
+  insertDrain: `INSERT INTO drain(machine, by, reason, at) VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+  /** machine -> a row when it was drained */
+  removeDrain: `DELETE FROM drain WHERE machine = ? RETURNING 1`,
 
   // ---- the lease
   epoch: `SELECT epoch FROM lease WHERE one = 1 AND holder IS NOT NULL`,

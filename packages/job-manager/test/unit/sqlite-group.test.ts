@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
+import { machineRecord } from '../../src/records.js'
 import { shapeOf } from '../../src/shape.js'
 import { migrate } from '../../src/sql/migrate.js'
 import { MIGRATIONS } from '../../src/sql/migrations/index.js'
@@ -11,8 +12,9 @@ import type { SqlValue } from '../../src/sql/rows.js'
 import { Connection } from '../../src/sql/sqlite-connection.js'
 import { fileIdentity } from '../../src/sql/sqlite-files.js'
 import { runGroup } from '../../src/sql/sqlite-group.js'
+import { statements } from '../../src/sql/statements.js'
 
-function record(): Connection {
+function record(migrations = MIGRATIONS): Connection {
   const directory = mkdtempSync(join(tmpdir(), 'muster-test-'))
   const file = join(directory, 'jobs.db')
   writeFileSync(file, '')
@@ -21,7 +23,7 @@ function record(): Connection {
     db.close()
     rmSync(directory, { recursive: true })
   })
-  migrate(db)
+  migrate(db, migrations)
   return db
 }
 
@@ -70,5 +72,24 @@ it('migrating twice changes nothing, and a released migration never changes', ()
   const db = record()
   migrate(db)
   expect(db.read('SELECT count(*) FROM migration', [])).toEqual([[MIGRATIONS.length]])
-  expect(MIGRATIONS.map(({ hash }) => hash.slice(0, 16))).toEqual(['195272d32035c54e'])
+  expect(MIGRATIONS.map(({ hash }) => hash.slice(0, 16))).toEqual(['195272d32035c54e', '1f23212200fa9f67'])
+})
+
+it('a record of the first schema keeps its machines, and can drain them afterwards', () => {
+  const db = record(MIGRATIONS.slice(0, 1))
+  const machine = `INSERT INTO machine(name, state, reason, probe, quarantined, freed, updated)
+    VALUES('gpu1', 'suspect', 'old', '{"cpus":8}', '{}', '{}', 7)`
+  db.call(machine, [])
+  migrate(db)
+  runGroup(db, ['drain', 3, 'gpu1', 'user:ada', 'new disk'])
+  const [row] = db.read(statements.machines, [])
+  expect(machineRecord(row ?? [])).toMatchObject({
+    name: 'gpu1',
+    state: 'drained',
+    reason: 'old',
+    probe: { cpus: 8 },
+    trouble: null,
+    drain: { by: 'user:ada', reason: 'new disk' },
+    updatedAt: 7,
+  })
 })

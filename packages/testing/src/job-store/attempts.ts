@@ -210,7 +210,14 @@ export function attemptsSection(factory: JobStoreFactory): void {
       'GPU-1': { reason: 'stuck', jobId: null, bootId: 'b' },
       'GPU-2': { reason: 'stuck', jobId: null, bootId: 'b' },
     }
-    const machine = { name: 'gpu1', state: 'ready', reason: null, probe: { cpus: 8 }, quarantined } as const
+    const machine = {
+      name: 'gpu1',
+      state: 'ready',
+      reason: null,
+      probe: { cpus: 8 },
+      quarantined,
+      trouble: null,
+    } as const
     await store.saveMachine(epoch, machine)
     expect(await store.freeGpus('gpu1', 'GPU-1', 'user:ada')).toEqual(['GPU-1'])
     await store.saveMachine(epoch, machine)

@@ -1,6 +1,7 @@
 /** The migrations in order. Append only: a record that has one of these keeps it for ever. */
 import { createHash } from 'node:crypto'
 import { record } from './001-record.js'
+import { machines } from './002-machines.js'
 
 /** One step of the schema. */
 export interface Migration {
@@ -11,7 +12,7 @@ export interface Migration {
 }
 
 /** All steps, oldest first. */
-export const MIGRATIONS: readonly Migration[] = [record].map((sql, index) => ({
+export const MIGRATIONS: readonly Migration[] = [record, machines].map((sql, index) => ({
   number: index + 1,
   sql,
   hash: createHash('sha256').update(sql).digest('hex'),
