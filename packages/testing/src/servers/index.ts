@@ -1,0 +1,8 @@
+/**
+ * @muster/testing/servers: real servers in containers, for tests of what talks to them. Needs Linux, testcontainers, a
+ * container engine on this host and, for the first start, root and mmdebstrap.
+ */
+export { startSshMachine, type SshMachine, type SshMachineOptions } from './ssh-machine.js'
+export type { ExecOptions, Executed } from './exec.js'
+export { serverImage } from './image.js'
+export { removeLeftMachines, removeMachinesOfRun } from './leftovers.js'
