@@ -32,13 +32,16 @@ export interface Probe {
   readonly arch: string
   readonly cpus: number
   readonly memoryBytes: number
-  readonly disk: { readonly path: string; readonly freeBytes: number }
+  /** Of the state directory; `fileSystem` as the kernel's list of mounts names its type. */
+  readonly disk: { readonly path: string; readonly freeBytes: number | null; readonly fileSystem: string }
   readonly gpus: readonly GpuProbe[]
   readonly gitVersion: string | null
   readonly shell: string
   readonly bootId: string
   /** Machine time minus our time, milliseconds. */
   readonly clockSkewMs: number
+  /** Sessions that one connection may hold, once its transport has found out; null where there is no such limit, or not yet. */
+  readonly maxSessions: number | null
   /** The best rung of the ladder that this machine offers. */
   readonly tree: string
   readonly stateDir: string

@@ -1,82 +1,104 @@
 /**
- * Probe: how a machine is equipped and what it lacks, in one script of standard tools. GPUs are asked of nvidia-smi by named
- * fields, never by its table for people. Invariant: what a tool does not know is null, never a guess.
+ * Probe: how a machine is equipped and what it lacks, in one round trip (and a few more where that one was too slow to tell the
+ * time by). Invariant: what a tool does not know is null, never a guess; a limit of the cgroup counts as the machine's size.
  */
 import type { Clock } from '@muster/core'
-import type { GpuProbe, Probe } from './launcher.js'
-import type { MachineShell } from './machine-shell.js'
+import type { Transport } from '../machines/transport.js'
 import type { MachineFacts } from './facts.js'
-import { sh } from './supervisor/sh.js'
+import type { GpuProbe, Probe } from './launcher.js'
+import { endsAtLogout } from './logind.js'
+import type { MachineShell } from './machine-shell.js'
+import { CLOCK_SCRIPT, PROBE_SCRIPT } from './probe-script.js'
+import { problemsOf } from './problems.js'
+import { skewOf, type Exchange } from './skew.js'
 
-const SCRIPT = sh`
-m_field() { printf '%s=%s\n' "$1" "$2"; }
-m_field os "$(uname -s) $(uname -r)"
-m_field arch "$(uname -m)"
-m_field cpus "$(nproc 2>/dev/null || grep -c '^processor' /proc/cpuinfo)"
-while read -r m_x m_c m_f; do [ "$m_x" != MemTotal: ] || m_field memory "$m_c"; done </proc/meminfo
-m_field disk "$(df -Pk . | tail -n 1)"
-m_field git "$(git --version 2>/dev/null)"
-m_field shell "$(readlink -f /bin/sh)"
-m_field boot "$m_boot"
-m_field clock "$(date +%s.%N)"
-m_field user "$(id -un)"
-m_field hostname "$(uname -n)"
-m_field lingers "$(loginctl show-user "$(id -un)" -p Linger 2>/dev/null)"
-while read -r m_x; do case $m_x in KillUserProcesses=*) m_field kills "\${m_x#*=}" ;; esac; done 2>/dev/null </etc/systemd/logind.conf
-if command -v nvidia-smi >/dev/null; then
-  nvidia-smi --query-gpu=uuid,name,memory.total,memory.used --format=csv,noheader,nounits 2>/dev/null |
-    while read -r m_x; do m_field gpu "$m_x"; done
-  nvidia-smi --query-compute-apps=gpu_uuid,pid --format=csv,noheader 2>/dev/null |
-    while IFS=', ' read -r m_g m_x; do
-      read -r m_l 2>/dev/null <"/proc/$m_x/cgroup"
-      m_c=
-      m_c=$(grep '^Max file locks' "/proc/$m_x/limits" 2>/dev/null)
-      set -- $m_c
-      m_field app "$m_g $m_x \${4:-unlimited}"
-    done
-fi
-for m_f in */key; do
-  m_rec= m_tok= m_mark=
-  read -r m_rec m_tok m_mark m_x 2>/dev/null <"$m_f" && m_field mark "$m_mark"
-done
-exit 0
-`
+/** A skew known less well than this is asked for again, milliseconds. */
+const WITHIN_MS = 250
+const EXCHANGES = 4
 
 /** See Launcher.probe. */
 export async function probeMachine(shell: MachineShell, clock: Clock, signal?: AbortSignal): Promise<Probe> {
-  const before = clock.now()
-  const { stdout } = await shell.ask(() => SCRIPT, { signal })
-  // The machine's clock was read somewhere between; the middle is wrong by half the round trip at most.
-  return readProbe(stdout.toString(), await shell.facts(), (before + clock.now()) / 2)
+  const facts = await shell.facts()
+  const ask = async (script: string): Promise<Exchange> => {
+    const before = clock.now()
+    const { stdout } = await shell.ask(() => script, { signal })
+    return { before, after: clock.now(), said: stdout.toString() }
+  }
+  const whole = await ask(PROBE_SCRIPT)
+  const exchanges: Exchange[] = [{ ...whole, said: /^clock=(.*)$/m.exec(whole.said)?.[1] ?? '' }]
+  while (exchanges.length < EXCHANGES && (skewOf(exchanges)?.withinMs ?? 0) > WITHIN_MS)
+    exchanges.push(await ask(CLOCK_SCRIPT))
+  return readProbe(whole.said, facts, { skewMs: skewOf(exchanges)?.skewMs ?? 0, maxSessions: sessionsOf(shell) })
 }
 
 /** Reads the script's answer. Pure. */
-export function readProbe(text: string, facts: MachineFacts, nowMs: number): Probe {
+export function readProbe(
+  text: string,
+  facts: MachineFacts,
+  { skewMs, maxSessions }: { readonly skewMs: number; readonly maxSessions: number | null },
+): Probe {
   const values = new Map<string, string[]>()
   for (const line of text.split('\n')) {
     const match = /^([a-z]+)=(.*)$/.exec(line)
     if (match) values.set(match[1] ?? '', [...(values.get(match[1] ?? '') ?? []), match[2] ?? ''])
   }
-  const first = (name: string): string => values.get(name)?.[0] ?? ''
-  const clock = Number(first('clock').replace(/[^0-9.]/g, ''))
-  const base = {
+  const all = (name: string): readonly string[] => values.get(name) ?? []
+  const first = (name: string): string => all(name)[0] ?? ''
+  const probe = {
     os: first('os'),
     arch: first('arch'),
-    cpus: Math.max(1, Number(first('cpus')) || 1),
-    memoryBytes: Number(first('memory')) * 1024 || 0,
-    disk: { path: facts.stateDir, freeBytes: Number(first('disk').split(/\s+/)[3] ?? 0) * 1024 || 0 },
-    gpus: readGpus(values.get('gpu') ?? [], values.get('app') ?? [], new Set(values.get('mark') ?? [])),
+    cpus: Math.max(1, Math.min(Number(first('cpus')) || 1, ...all('quota').map(cpusOf))),
+    memoryBytes: Math.min(Number(first('memory')) * 1024 || 0, ...all('limit').map(bytesOf)),
+    disk: { path: facts.stateDir, freeBytes: available(first('disk'), 1024), fileSystem: facts.fileSystem },
+    gpus: readGpus(all('gpu'), all('app'), new Set(all('mark'))),
     gitVersion: /(\d+\.\d+(?:\.\d+)*)/.exec(first('git'))?.[1] ?? null,
     shell: first('shell'),
     bootId: first('boot'),
-    clockSkewMs: clock > 0 ? Math.round(clock * 1000 - nowMs) : 0,
+    clockSkewMs: skewMs,
+    maxSessions,
     tree: treeOf(facts),
     stateDir: facts.stateDir,
     user: first('user'),
     hostname: first('hostname'),
   }
-  const killsAtLogout = first('kills') === 'yes' && first('lingers') !== 'Linger=yes'
-  return { ...base, problems: problemsOf(base, facts, killsAtLogout) }
+  const logout = endsAtLogout({
+    cgroups: all('cgroup'),
+    bus: all('bus'),
+    files: all('logind'),
+    settings: all('logindsays'),
+    lingers: first('lingers') === 'yes',
+    user: probe.user,
+  })
+  const cleaners = all('cleaner').flatMap((line) => {
+    const [, age, path, program] = /^(\S+) (.+) (\S+)$/.exec(line) ?? []
+    return age !== undefined && path !== undefined && program !== undefined ? [{ age, path, program }] : []
+  })
+  const findings = { facts, freeInodes: available(first('inodes'), 1), logout, cleaners }
+  return { ...probe, problems: problemsOf(probe, findings) }
+}
+
+/** How many sessions one connection to the machine may hold, where its transport has found out. */
+function sessionsOf(shell: MachineShell): number | null {
+  const transport: Transport & { sessionLimit?: () => number | null } = shell.transport
+  return transport.sessionLimit?.() ?? null
+}
+
+/** Whole CPUs of a cgroup's `QUOTA PERIOD` (`max 100000`, `-1 100000`). */
+function cpusOf(line: string): number {
+  const [quota, period] = line.split(' ').map(Number)
+  return quota !== undefined && period !== undefined && quota > 0 && period > 0
+    ? Math.max(1, Math.floor(quota / period))
+    : Infinity
+}
+
+function bytesOf(line: string): number {
+  return /^\d+\s*$/.test(line) ? Number(line) : Infinity
+}
+
+/** The column `Available` of df -P, in units of `unit` bytes; null where it has none. Behind it come only the use and the mount point. */
+function available(line: string, unit: number): number | null {
+  const [, count] = /\s(\d+)\s+\d+%\s+\//.exec(line) ?? []
+  return count === undefined ? null : Number(count) * unit
 }
 
 function readGpus(rows: readonly string[], apps: readonly string[], ours: ReadonlySet<string>): GpuProbe[] {
@@ -95,34 +117,4 @@ function mebibytes(text: string): number | null {
 
 function treeOf(facts: MachineFacts): string {
   return facts.perl && facts.children ? 'subreaper' : facts.limit ? 'marker' : 'best-effort'
-}
-
-function problemsOf(
-  { gitVersion, stateDir, user }: { gitVersion: string | null; stateDir: string; user: string },
-  facts: MachineFacts,
-  killsAtLogout: boolean,
-): Probe['problems'] {
-  const problems: { text: string; mend: string; fatal: boolean }[] = []
-  const [major = 0, minor = 0] = (gitVersion ?? '0.0').split('.').map(Number)
-  if (gitVersion === null) problems.push({ text: 'git is not installed', mend: 'apt-get install git', fatal: false })
-  else if (major < 2 || (major === 2 && minor < 31)) {
-    problems.push({ text: `git ${gitVersion} is too old`, mend: 'install git 2.31 or newer', fatal: false })
-  }
-  if (killsAtLogout) {
-    const text = 'logging out kills what is left running (KillUserProcesses)'
-    problems.push({ text, mend: `loginctl enable-linger ${user}`, fatal: true })
-  }
-  if (!facts.perl && !facts.limit) {
-    const text = 'processes that leave the session can be found only by their environment'
-    problems.push({ text, mend: 'apt-get install perl', fatal: false })
-  }
-  if (!facts.flock && !facts.perl) {
-    const text = 'there is neither flock nor perl: attempts seen from another container may look dead'
-    problems.push({ text, mend: 'apt-get install util-linux', fatal: false })
-  }
-  if (/^\/(tmp|var\/tmp)\//.test(stateDir) || facts.fileSystem === 'tmpfs') {
-    const text = `${stateDir} may be emptied by a cleaner or a reboot`
-    problems.push({ text, mend: 'set stateDir to a directory below your home', fatal: false })
-  }
-  return problems
 }

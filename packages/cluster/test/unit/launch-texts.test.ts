@@ -4,7 +4,6 @@ import { lastProgress, readObservations } from '../../src/launch/inspect.js'
 import { parseFacts } from '../../src/launch/facts.js'
 import { attemptName, markOf, parseAttemptName } from '../../src/launch/names.js'
 import { SUPERVISOR } from '../../src/launch/supervisor/index.js'
-import { readProbe } from '../../src/launch/probe.js'
 
 const FACTS =
   'perl=/usr/bin/perl\nflock=\nsetsid=/usr/bin/setsid\nlimit=w\nchildren=1\narch=x86_64\nstateDir=/home/u/m\n'
@@ -65,28 +64,22 @@ test('a state directory is refused with its reason; a machine without tools with
   expect(() => parseFacts('unsafe=it is a link\n')).toThrow(
     expect.objectContaining({ code: 'STATE_DIR_UNSAFE' }) as Error,
   )
-  expect(() => parseFacts(`${FACTS}fileSystem=nfs\n`)).toThrow(
-    expect.objectContaining({ code: 'STATE_DIR_UNSAFE' }) as Error,
+  for (const type of ['nfs4', 'cifs', 'lustre', 'fuse.sshfs', '9p'])
+    expect(() => parseFacts(`${FACTS}fileSystem=${type}\n`)).toThrow(
+      expect.objectContaining({ code: 'STATE_DIR_UNSAFE' }) as Error,
+    )
+  for (const type of ['ext4', 'xfs', 'overlay', 'fuseblk', 'fuse.fuse-overlayfs', 'tmpfs', ''])
+    expect(() => parseFacts(`${FACTS}fileSystem=${type}\n`)).not.toThrow()
+  expect(() => parseFacts('full=/home/u/m\n')).toThrow(
+    expect.objectContaining({ code: 'MACHINE_UNUSABLE', hint: expect.stringContaining('df -h') as string }) as Error,
+  )
+  const places =
+    'unsafe=you cannot write to /home/u\nelsewhere=nfs4 /home/u/muster-u\nelsewhere=xfs /scratch/muster-u\n'
+  expect(() => parseFacts(places)).toThrow(
+    expect.objectContaining({ hint: expect.stringMatching(/stateDir: \/scratch\/muster-u$/) as string }) as Error,
   )
   expect(() => parseFacts('arch=riscv64\nperl=/usr/bin/perl\n')).toThrow(/neither setsid nor perl/)
   expect(parseFacts(FACTS)).toMatchObject({ facts: { setsidCall: '112', prctlCall: '157' }, hasSupervisor: false })
-})
-
-test('a probe names what is missing with the line that mends it', () => {
-  const { facts } = parseFacts(FACTS)
-  const probe = readProbe('os=Linux 6\ncpus=4\nmemory=1024\ngit=\nclock=11.5\nkills=yes\nuser=u\n', facts, 10_000)
-  expect(probe).toMatchObject({
-    cpus: 4,
-    memoryBytes: 2 ** 20,
-    gitVersion: null,
-    clockSkewMs: 1_500,
-    tree: 'subreaper',
-  })
-  expect(probe.problems.map(({ mend, fatal }) => [mend, fatal])).toEqual([
-    ['apt-get install git', false],
-    ['loginctl enable-linger u', true],
-  ])
-  expect(readProbe('git=git version 2.30.9\n', facts, 0).problems[0]?.text).toContain('too old')
 })
 
 test('the texts on the machine have no comments and read no substitution of ours', () => {
