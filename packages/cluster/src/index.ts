@@ -2,6 +2,7 @@
 export type * from './launch/launcher.js'
 export { shellLauncher, type ShellLauncher, type ShellLauncherOptions } from './launch/shell-launcher.js'
 export { localEnvironment, localTransport, type LocalOptions } from './machines/local.js'
+export { parseDestination, type Destination } from './machines/ssh/destination.js'
 export type * from './machines/ssh/options.js'
 export { sshTransport, type SshTransport } from './machines/ssh/ssh.js'
 export type * from './machines/transport.js'

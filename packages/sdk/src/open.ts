@@ -3,7 +3,7 @@
  *
  * Invariant: what fails half-way is closed again before the error is thrown; what was passed in is never closed.
  */
-import { openCluster, type Cluster, type MachineConfig } from '@muster/cluster'
+import { openCluster, type Cluster } from '@muster/cluster'
 import { silentLogger, systemClock, systemIds, type Clock, type Ids, type Logger, type MusterError } from '@muster/core'
 import { openJobManager, type JobManager } from '@muster/job-manager'
 import { openOrchestrator, type Orchestrator } from '@muster/orchestrator'
@@ -14,7 +14,7 @@ import { ignoreRecord } from './config/gitignore.js'
 import { resolveSettings, type Settings, type SettingsInput } from './config/settings.js'
 import { Muster } from './muster.js'
 
-/** Options of {@link open}; `backend`, `store`, `files` and `machines` beat environment and configuration files. */
+/** Options of {@link open}; `backend`, `store`, `files`, `machines` and `ssh` beat environment and configuration files. */
 export interface OpenOptions extends SettingsInput {
   /**
    * Whether this process schedules: `true` (default) stands for the lease and runs jobs; `false` only reads and records;
@@ -95,7 +95,7 @@ function startCluster(
   const cluster = openCluster({
     store: jobs.store,
     orchestrator,
-    machines: machines.map(machineConfig),
+    machines,
     filesDirectory,
     mode,
     ...tools,
@@ -106,16 +106,4 @@ function startCluster(
     gitWorker({ mirrorsDirectory: join(dirname(storePath), 'mirrors'), clock: tools.clock }),
   )
   return cluster
-}
-
-function machineConfig({ name, transport, ...given }: Settings['machines'][number]): MachineConfig {
-  return {
-    name,
-    transport,
-    ...(given.labels && { labels: given.labels }),
-    ...(given.cpus !== undefined && { cpus: given.cpus }),
-    ...(given.memory !== undefined && { memoryBytes: given.memory }),
-    ...(given.gpus !== undefined && { gpus: given.gpus }),
-    ...(given.stateDir !== undefined && { stateDir: given.stateDir }),
-  }
 }

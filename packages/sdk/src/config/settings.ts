@@ -2,23 +2,18 @@
  * The settings that open() works with, from four places: options over environment over file (./muster.yaml over the user's
  * own) over default. Pure but for reading the two files; every path in the outcome is absolute.
  */
+import type { MachineConfig } from '@muster/cluster'
 import { MusterError, parseWith } from '@muster/core'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { readConfig } from './file.js'
-import { laterScheme, refuseLaterVersions } from './later.js'
-import { machineSchema, type Config } from './schema.js'
+import { laterScheme } from './later.js'
+import { machineConfig } from './machines.js'
+import { userSchema, type Config } from './schema.js'
 
-/** What the caller of open() may set; each beats environment and files. */
-export const settingsSchema = z.strictObject({
-  backend: z.string().min(1).optional(),
-  store: z.string().min(1).optional(),
-  files: z.string().min(1).optional(),
-  machines: z.array(machineSchema).min(1).optional(),
-})
-/** Settings as written. */
-export type SettingsInput = z.input<typeof settingsSchema>
+/** What the caller of open() may set, as written; each beats environment and files. */
+export type SettingsInput = z.input<typeof userSchema>
 
 /** Settings, resolved. */
 export interface Settings {
@@ -28,7 +23,10 @@ export interface Settings {
   /** Whether it is the default record, whose directory is made where it is missing. */
   readonly isDefaultStore: boolean
   readonly filesDirectory: string
-  readonly machines: NonNullable<Config['machines']>
+  readonly machines: readonly MachineConfig[]
+  /** The two files that were looked for, whether or not they are there. */
+  readonly projectFile: string
+  readonly userFile: string
 }
 
 /** Where settings come from besides the options. */
@@ -39,11 +37,12 @@ export interface Surroundings {
 
 /** Resolves the settings. Throws INVALID_ARGUMENT, CONFIG_INVALID, CONFIG_UNSAFE. */
 export async function resolveSettings(input: SettingsInput, { directory, env }: Surroundings): Promise<Settings> {
-  refuseLaterVersions(input, (_, message) => new MusterError('INVALID_ARGUMENT', `open: ${message}`))
-  const options = parseWith(settingsSchema, input, 'open')
-  const projectFile = join(directory, 'muster.yaml')
-  const userFile = join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'muster', 'config.yaml')
-  const [project, user] = await Promise.all([readConfig(projectFile), readConfig(userFile)])
+  const options = parseWith(userSchema, input, 'open')
+  const { projectFile, userFile } = configFiles({ directory, env })
+  const [project, user] = await Promise.all([
+    readConfig(projectFile, { of: 'project', userFile }),
+    readConfig(userFile, { of: 'user' }),
+  ])
   const sources: readonly Source[] = [
     { name: 'open', base: directory, config: options },
     { name: 'environment', base: directory, config: { backend: env['MUSTER_BACKEND'], store: env['MUSTER_STORE'] } },
@@ -58,8 +57,29 @@ export async function resolveSettings(input: SettingsInput, { directory, env }: 
     storePath,
     isDefaultStore: !store,
     filesDirectory: files ? absolute(files) : join(dirname(storePath), 'files'),
-    machines: sources.find(({ config }) => config.machines)?.config.machines ?? [{ name: 'local', transport: 'local' }],
+    machines: machinesOf(sources, projectFile),
+    projectFile,
+    userFile,
   }
+}
+
+/** The configuration files of a working directory and a user. */
+export function configFiles({ directory, env }: Surroundings): {
+  readonly projectFile: string
+  readonly userFile: string
+} {
+  return {
+    projectFile: join(directory, 'muster.yaml'),
+    userFile: join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'muster', 'config.yaml'),
+  }
+}
+
+/** The first source that names machines says which there are; how SSH reaches them every source but a project's may say. */
+function machinesOf(sources: readonly Source[], projectFile: string): readonly MachineConfig[] {
+  const source = sources.find(({ config }) => config.machines)
+  const machines = source?.config.machines ?? [{ name: 'local', transport: 'local' as const }]
+  const ssh = sources.map(({ name, base, config }) => ({ name, base, ssh: config.ssh })).reverse()
+  return machines.map((machine) => machineConfig(machine, ssh, source?.name === projectFile))
 }
 
 type Partly<T> = { readonly [K in keyof T]?: T[K] | undefined }

@@ -1,7 +1,8 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { MusterError } from '@muster/core'
 import { resolveSettings, type Settings, type SettingsInput } from '../../src/config/settings.js'
 
 let home: string
@@ -33,6 +34,8 @@ describe('where settings come from', () => {
       isDefaultStore: true,
       filesDirectory: join(home, '.local/state/muster/files'),
       machines: [{ name: 'local', transport: 'local' }],
+      projectFile: join(project, 'muster.yaml'),
+      userFile: join(home, '.config/muster/config.yaml'),
     })
     const state = join(home, 'state')
     expect((await settings({}, { XDG_STATE_HOME: state })).storePath).toBe(join(state, 'muster/jobs.db'))
@@ -60,8 +63,109 @@ describe('where settings come from', () => {
   test('machines are read with their units', async () => {
     await config('machines:\n  - { name: here, transport: local, memory: 2GiB, cpus: 3, labels: { room: a } }\n')
     expect((await settings()).machines).toEqual([
-      { name: 'here', transport: 'local', memory: 2 * 2 ** 30, cpus: 3, labels: { room: 'a' } },
+      { name: 'here', transport: 'local', memoryBytes: 2 * 2 ** 30, cpus: 3, labels: { room: 'a' } },
     ])
+  })
+})
+
+describe('machines over SSH', () => {
+  const user = (text: string) => writeFile(join(home, '.config/muster/config.yaml'), text)
+  const gpu1 = 'machines: [{ name: gpu1, ssh: "alice@gpu1.lab:2222", labels: { room: a } }]\n'
+  const machine = async (input: SettingsInput = {}) => (await settings(input)).machines[0]
+  const PIN = `SHA256:${'a'.repeat(43)}`
+
+  test('`ssh:` is enough; everything else is taken from where ssh itself takes it', async () => {
+    await config(gpu1)
+    const basics = { name: 'gpu1', transport: 'ssh', labels: { room: 'a' } }
+    expect(await machine()).toEqual({ ...basics, ssh: { destination: 'alice@gpu1.lab:2222' } })
+    await config(gpu1.replace('ssh:', 'transport: ssh, ssh:'))
+    expect(await machine()).toEqual({ ...basics, ssh: { destination: 'alice@gpu1.lab:2222' } })
+  })
+
+  test('how to get there stands in the file of the user: below the host, over that below the name, over that open()', async () => {
+    await config(gpu1)
+    await user(`ssh:
+  gpu1.lab: { identityFile: ~/.ssh/lab, agent: false, passphraseEnv: A, connectTimeout: 5s, configFile: null }
+  gpu1: { host: gpu1.lab, fingerprint: '${PIN}', passphraseFile: secrets/pass, knownHostsFiles: [hosts] }
+  other: { identityFile: /nowhere }
+`)
+    const ssh = {
+      destination: 'alice@gpu1.lab:2222',
+      identityFile: join(homedir(), '.ssh/lab'),
+      agent: false,
+      passphrase: { file: join(home, '.config/muster/secrets/pass') },
+      fingerprint: PIN,
+      knownHostsFiles: [join(home, '.config/muster/hosts')],
+      connectTimeoutMs: 5_000,
+      configFile: null,
+    }
+    expect(await machine()).toMatchObject({ ssh })
+    const given = { ssh: { gpu1: { host: 'gpu1.lab', passwordEnv: 'PW', identityFile: 'key', agent: true } } }
+    expect(await machine(given)).toMatchObject({
+      ssh: { ...ssh, agent: true, identityFile: join(project, 'key'), password: { env: 'PW' } },
+    })
+    const machines = [{ name: 'mine', ssh: 'bob@box' }]
+    expect(await machine({ machines, ssh: { box: { hostKeys: 'trust-first' } } })).toEqual({
+      name: 'mine',
+      transport: 'ssh',
+      ssh: { destination: 'bob@box', hostKeys: 'trust-first' },
+    })
+  })
+
+  test.each([
+    [`${gpu1}ssh: { gpu1: { identityFile: x } }`, /muster\.yaml:2: ssh is not for a project's file to say/],
+    [
+      'machines:\n  - name: a\n    ssh: b\n    identityFile: x',
+      /:4: machines\.0\.identityFile is not for a project's file/,
+    ],
+    ['machines: [{ name: a, ssh: b, passwordEnv: X }]', /passwordEnv is not for a project's file/],
+    ['machines: [{ name: a, ssh: b, hostKeys: trust-first }]', /hostKeys is not for a project's file/],
+  ])('a repository cannot say how: %s', async (text, message) => {
+    await config(text)
+    const error: unknown = await settings().catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) as string })
+    expect((error as MusterError).hint).toContain(join(home, '.config/muster/config.yaml'))
+  })
+
+  test('nor lead a password or blind trust to a host of its own by using a name of mine', async () => {
+    await config('machines: [{ name: gpu1, ssh: mallory@evil.example }]')
+    const wrong = (message: RegExp) =>
+      expect(settings()).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(message) as string,
+      })
+    await user('ssh: { gpu1: { passwordEnv: PW } }')
+    await wrong(/ssh\.gpu1 holds a password, and a muster\.yaml says that gpu1 is mallory@evil\.example/)
+    await user('ssh: { gpu1: { hostKeys: trust-first } }')
+    await wrong(/trust-first/)
+    await user('ssh: { gpu1: { passwordEnv: PW, host: gpu1.lab } }')
+    await wrong(/ssh\.gpu1 is for gpu1\.lab, but gpu1 is mallory@evil\.example/)
+    await config(gpu1)
+    expect(await machine()).toMatchObject({ ssh: { password: { env: 'PW' } } })
+    await config('machines: [{ name: gpu1, ssh: mallory@evil.example }]')
+    await user('ssh: { gpu1.lab: { passwordEnv: PW } }')
+    expect(await machine()).toMatchObject({ ssh: { destination: 'mallory@evil.example' } })
+    expect(await machine()).not.toHaveProperty('ssh.password')
+    await user('machines: [{ name: mine, ssh: me@box }]\nssh: { mine: { passwordEnv: PW } }')
+    await rm(join(project, 'muster.yaml'))
+    expect(await machine()).toMatchObject({ name: 'mine', ssh: { password: { env: 'PW' } } })
+  })
+
+  test.each([
+    [
+      'ssh: { a: { identtyFile: x } }',
+      /config\.yaml:1: unknown key "ssh\.a\.identtyFile"; did you mean "identityFile"\?/,
+    ],
+    ['ssh: { a: { fingerprint: "MD5:aa" } }', /ssh\.a\.fingerprint: must be SHA256:/],
+    ['ssh: { a: { passwordEnv: X, passwordFile: y } }', /ssh\.a\.passwordFile: passwordEnv is given, too/],
+    ['ssh: { a: { connectTimeout: soon } }', /connectTimeout/],
+    ['machines: [{ name: a, ssh: b, agent: false }]', /machines\.0\.agent belongs below ssh/],
+  ])('in the file of the user: %s', async (text, message) => {
+    await user(text)
+    await expect(settings()).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(message) as string,
+    })
   })
 })
 
@@ -84,8 +188,11 @@ describe('what is refused', () => {
     ['machines: []', /machines/],
     ['machines: [{ name: "a b", transport: local }]', /:1: machines\.0\.name: must be one word/],
     ['machines: [{ name: a, transport: local, memory: 3 apples }]', /memory: expected a size/],
-    ['machines: [{ name: gpu1, ssh: me@gpu1 }]', /SSH arrive with muster 0\.2/],
-    ['machines: [{ name: gpu1, transport: ssh }]', /SSH arrive with muster 0\.2/],
+    ['machines: [{ name: gpu1, transport: ssh }]', /:1: machines\.0\.transport: .* needs `ssh: user@host`/],
+    ['machines: [{ name: gpu1, transport: local, ssh: me@gpu1 }]', /is not reached over SSH/],
+    ['machines: [{ name: gpu1 }]', /machines\.0\.name: say how it is reached/],
+    ['machines: [{ name: gpu1, ssh: "-oProxyCommand=touch x" }]', /machines\.0\.ssh: the destination cannot be used/],
+    ['machines: [{ name: gpu1, ssh: "me:hunter2@gpu1" }]', /A password is given by reference/],
     ['backend: redis://host:6379', /redis: arrives with muster 0\.3/],
     ['backend: amqp://host', /amqp: arrives with muster 0\.3/],
     ['store: postgres://host/db', /postgres: arrives with muster 0\.4/],
