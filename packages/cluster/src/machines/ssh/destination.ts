@@ -10,7 +10,6 @@ export interface Destination {
 }
 
 /** Spaces, control characters, and what ssh refuses because of the shells that it starts. */
-// eslint-disable-next-line no-control-regex -- control characters are what it is about
 const NEVER = /[\s\p{C}'"`$\\;&<>|(){}\u0000-\u001f]/u
 const NEVER_IN_HOST = /[@/,!*?#[\]]/
 

@@ -90,8 +90,10 @@ async function readIdentity(file: string, source: SecretSource | undefined): Pro
   const passphrase = await readSecret(source)
   const opened = utils.parseKey(privateKey, passphrase)
   if (!(opened instanceof Error)) return { ...identity(file, privateKey, opened), passphrase }
-  const why = 'cannot be opened with the configured passphrase'
-  throw unusable(file, why, 'wrong-passphrase', opened)
+  // Not every cipher that ssh-keygen offers is one of ssh2's; the passphrase is then not what is wrong.
+  if (!/bad passphrase|authenticate data/i.test(opened.message))
+    throw unusable(file, 'is encrypted in a way that muster cannot read', 'unsupported', opened)
+  throw unusable(file, 'cannot be opened with the configured passphrase', 'wrong-passphrase', opened)
 }
 
 function identity(file: string, privateKey: Buffer, key: ParsedKey): Identity {

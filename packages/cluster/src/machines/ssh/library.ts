@@ -2,7 +2,7 @@
 import type * as ssh2 from 'ssh2'
 
 /** What we use of ssh2. */
-export type Library = Pick<typeof ssh2, 'Client' | 'OpenSSHAgent'>
+export type Library = Pick<typeof ssh2, 'Client' | 'OpenSSHAgent' | 'utils'>
 
 let loaded: Promise<Library> | undefined
 

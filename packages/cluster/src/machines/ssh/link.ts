@@ -3,7 +3,7 @@
  * after a loss. Invariant: after a failed try nobody tries again before a pause that grows and is never the same for two
  * controllers; who asks meanwhile gets the failure at once.
  */
-import { closeOnce, MusterError, type Clock, type Logger } from '@muster/core'
+import { closeOnce, isMusterError, MusterError, type Clock, type Logger } from '@muster/core'
 import type { ClientChannel } from 'ssh2'
 import type { Connection } from './connection.js'
 import { connectThrough } from './dial.js'
@@ -11,6 +11,8 @@ import type { SshOptions } from './options.js'
 import { routeTo } from './route.js'
 
 const CONNECT_MS = 15_000
+/** Connections beside the shared one, for machines with few sessions on each. */
+const ASIDES = 6
 const PAUSE_MS = 250
 const PAUSE_MAX_MS = 30_000
 
@@ -22,12 +24,20 @@ export interface LinkTools {
   readonly random?: () => number
 }
 
+/** A session on the machine, with the connection it is on. */
+export interface Session {
+  readonly channel: ClientChannel
+  readonly connection: Connection
+}
+
 /** See the file's head. */
 export class Link {
   readonly #options: SshOptions
   readonly #tools: LinkTools
+  readonly #all = new Set<Connection>()
   #connecting: Promise<Connection> | undefined
   #connection: Connection | undefined
+  #asides = 0
   #failures = 0
   #notBefore = -Infinity
   #failure: unknown
@@ -51,30 +61,44 @@ export class Link {
     return (this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined)))
   }
 
-  /** Opens a session with a command on the shared connection. */
-  async exec(command: string): Promise<ClientChannel> {
-    return (await this.connection()).exec(command)
-  }
-
-  /** Opens a session on a connection of its own, which ends with it: for a machine that allows no further session on the other. */
-  async execAside(command: string): Promise<ClientChannel> {
-    const connection = await this.#open()
+  /**
+   * Opens a session with a command: on the shared connection, or, where the machine allows no further session on that, on one of
+   * a few more that end with their session. A session that was closed here counts there as long as its processes live, so even
+   * killing those needs one more. Throws SSH_SESSION_REFUSED when those are used up, too.
+   */
+  async session(command: string): Promise<Session> {
+    const connection = await this.connection()
     try {
-      const channel = await connection.exec(command)
-      channel.once('close', () => connection.close())
-      return channel
+      return { channel: await connection.exec(command), connection }
     } catch (error) {
-      connection.close()
-      throw error
+      if (!isMusterError(error, 'SSH_SESSION_REFUSED') || this.#asides >= ASIDES) throw error
+      return this.#aside(command)
     }
   }
 
   readonly close = closeOnce(async () => {
     this.#closed = true
-    this.live?.close()
+    for (const connection of this.#all) connection.close()
     // One that is just coming about is hung up on as soon as it has.
     await this.#connecting?.catch(() => undefined)
   })
+
+  async #aside(command: string): Promise<Session> {
+    this.#asides += 1
+    let connection: Connection | undefined
+    try {
+      connection = await this.#open()
+      void connection.lost.then(() => (this.#asides -= 1))
+      const aside = connection
+      const channel = await aside.exec(command)
+      channel.once('close', () => aside.close())
+      return { channel, connection }
+    } catch (error) {
+      if (connection) connection.close()
+      else this.#asides -= 1
+      throw error
+    }
+  }
 
   async #connect(): Promise<Connection> {
     const { clock, random = Math.random } = this.#tools
@@ -98,7 +122,11 @@ export class Link {
   async #open(): Promise<Connection> {
     const { clock, logger } = this.#tools
     const stages = await routeTo(this.#options, logger)
-    return connectThrough(stages, { clock, logger, timeoutMs: this.#options.connectTimeoutMs ?? CONNECT_MS })
+    const timeoutMs = this.#options.connectTimeoutMs ?? CONNECT_MS
+    const connection = await connectThrough(stages, { clock, logger, timeoutMs })
+    this.#all.add(connection)
+    void connection.lost.then(() => this.#all.delete(connection))
+    return connection
   }
 }
 

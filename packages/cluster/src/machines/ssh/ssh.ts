@@ -10,7 +10,7 @@ import { Link, type LinkTools } from './link.js'
 import type { SshOptions } from './options.js'
 import { getRemote, putRemote } from './remote-files.js'
 import { askLogin, SHELL, shellStreams, type Login } from './sessions.js'
-import { commandStream, commandWords, firstPid, socketStream } from './streams.js'
+import { commandStream, commandWords, socketStream } from './streams.js'
 
 /** A transport that also knows the login environment of its machine. */
 export interface SshTransport extends Transport {
@@ -50,8 +50,8 @@ export function sshTransport(options: SshOptions, tools: LinkTools): SshTranspor
       open: async () => {
         // First of all, and alone: a machine may allow one session only.
         await login()
-        const connection = await link.connection()
-        return shellStreams(await connection.exec(SHELL), connection)
+        const { channel, connection } = await link.session(SHELL)
+        return shellStreams(channel, connection)
       },
       killGroup: (pid) => killGroup(link, pid),
     },
@@ -61,14 +61,16 @@ export function sshTransport(options: SshOptions, tools: LinkTools): SshTranspor
   const open = async (target: Target): Promise<Duplex> => {
     // The shells come first where sessions are few.
     await pool.run({ script: ':' })
-    const connection = await link.connection()
-    if ('socket' in target) return socketStream(await connection.socket(target.socket), connection)
-    const channel = await connection.exec(commandWords(target.command))
-    const pid = firstPid(channel)
-    const stream = commandStream(channel, connection)
+    if ('socket' in target) {
+      const connection = await link.connection()
+      return socketStream(await connection.socket(target.socket), connection)
+    }
+    const mark = nonce()
+    const { channel, connection } = await link.session(commandWords(target.command, mark))
+    const { stream, pid } = commandStream(channel, connection, mark)
     stream.once('close', () => {
       if (stream.readableEnded) return
-      const chore = pid.then((found) => killGroup(link, found ?? 0)).finally(() => chores.delete(chore))
+      const chore = pid.then((found) => killGroup(link, found)).finally(() => chores.delete(chore))
       chores.add(chore)
     })
     return stream
@@ -109,19 +111,16 @@ export function sshTransport(options: SshOptions, tools: LinkTools): SshTranspor
 
 /**
  * Kills what a shell of ours started there. Never rejects: a machine that cannot be reached cannot be cleaned, and what was cut
- * off there comes to its end by itself. A session that is gone here lives there as long as its processes, so the machine may
- * refuse another one on this connection.
+ * off there comes to its end by itself.
  */
 async function killGroup(link: Link, pid: number): Promise<void> {
-  const connection = link.live
-  if (!connection || pid <= 1) return
-  const words = `exec /bin/sh -c 'kill -9 -${pid}'`
-  const channel = await connection
-    .exec(words)
-    .catch(() => link.execAside(words))
-    .catch(() => undefined)
-  if (!channel) return
-  channel.resume()
-  channel.stderr.resume()
-  await new Promise<void>((resolve) => channel.once('close', () => resolve()))
+  if (!link.live || pid <= 1) return
+  try {
+    const { channel } = await link.session(`exec /bin/sh -c 'kill -9 -${pid}'`)
+    channel.resume()
+    channel.stderr.resume()
+    await new Promise<void>((resolve) => channel.once('close', () => resolve()))
+  } catch {
+    // As above.
+  }
 }

@@ -8,24 +8,19 @@ import { lost } from '../lost.js'
 import type { Connection } from './connection.js'
 import { CLEAN } from './sessions.js'
 
-/** The stream of a session that runs a command: it ends only when the machine said that the command did. */
-export function commandStream(channel: ClientChannel, connection: Connection): Duplex {
-  const end = { seen: false }
-  channel.once('exit', () => (end.seen = true))
-  return over(channel, () => connection.ended ?? (end.seen ? undefined : lost('the session was cut')))
-}
-
-/** The stream of a socket there. */
-export function socketStream(channel: ClientChannel, connection: Connection): Duplex {
-  return over(channel, () => connection.ended)
+/** A command's stream, with the process id of its shell, which leads a process group of its own. */
+export interface CommandStream {
+  readonly stream: Duplex
+  /** 0 where the session ended before the command began. */
+  readonly pid: Promise<number>
 }
 
 /**
  * The words for a login shell, whatever it is, to become `command` run by /bin/sh in a clean environment. The command travels
- * as octal escapes, because shells do not agree about quotes; its process id comes first on standard error.
+ * as octal escapes, because shells do not agree about quotes; it says `mark` and its process id before anything else.
  */
-export function commandWords(command: string): string {
-  const bytes = Buffer.from(`echo $$ >&2\n${command}`)
+export function commandWords(command: string, mark: string): string {
+  const bytes = Buffer.from(`echo; echo ${mark} $$\n${command}`)
   const text = [...bytes]
     .map((byte) => {
       const character = String.fromCharCode(byte)
@@ -35,21 +30,44 @@ export function commandWords(command: string): string {
   return `exec /bin/sh -c 'cd /; exec ${CLEAN} /bin/sh -c "$(printf %b "${text}")"'`
 }
 
-/** The process id that {@link commandWords} makes a command say first; undefined where it ended before. */
-export function firstPid(channel: ClientChannel): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    let said = ''
-    channel.stderr.on('data', (chunk: Buffer) => {
-      if (said.length < 4096) said += chunk.toString('latin1')
-      // A profile may have printed before.
-      const pid = /^(\d+)$/m.exec(said.slice(0, said.lastIndexOf('\n') + 1))?.[1]
-      if (pid !== undefined) resolve(Number(pid))
-    })
-    channel.once('close', () => resolve(undefined))
-  })
+/** The stream of a session that runs {@link commandWords}: it ends only when the machine said that the command did. */
+export function commandStream(channel: ClientChannel, connection: Connection, mark: string): CommandStream {
+  const end = { seen: false }
+  channel.once('exit', () => (end.seen = true))
+  channel.stderr.resume()
+  let said: (pid: number) => void = () => undefined
+  const pid = new Promise<number>((resolve) => (said = resolve))
+  channel.once('close', () => said(0))
+  const whyCut = (): Error | undefined => connection.ended ?? (end.seen ? undefined : lost('the session was cut'))
+  return { stream: over(channel, whyCut, afterMark(mark, said)), pid }
 }
 
-function over(channel: ClientChannel, whyCut: () => Error | undefined): Duplex {
+/** The stream of a socket there. */
+export function socketStream(channel: ClientChannel, connection: Connection): Duplex {
+  return over(channel, () => connection.ended)
+}
+
+/** Lets pass what comes after the mark: a profile may have printed before it. */
+function afterMark(mark: string, said: (pid: number) => void): (chunk: Buffer) => Buffer {
+  let held: Buffer | undefined = Buffer.alloc(0)
+  return (chunk) => {
+    if (!held) return chunk
+    held = Buffer.concat([held, chunk])
+    const at = held.indexOf(`\n${mark} `)
+    const newline = at < 0 ? -1 : held.indexOf(10, at + 1)
+    if (newline < 0) return Buffer.alloc(0)
+    said(Number(held.toString('latin1', at + mark.length + 2, newline)))
+    const rest = held.subarray(newline + 1)
+    held = undefined
+    return rest
+  }
+}
+
+function over(
+  channel: ClientChannel,
+  whyCut: () => Error | undefined,
+  filtered: (chunk: Buffer) => Buffer = (chunk) => chunk,
+): Duplex {
   const duplex = new Duplex({
     read: () => {
       channel.resume()
@@ -68,7 +86,8 @@ function over(channel: ClientChannel, whyCut: () => Error | undefined): Duplex {
     },
   })
   channel.on('data', (chunk: Buffer) => {
-    if (!duplex.push(chunk)) channel.pause()
+    const bytes = filtered(chunk)
+    if (bytes.length > 0 && !duplex.push(bytes)) channel.pause()
   })
   channel.on('error', () => undefined)
   channel.once('close', () => {
