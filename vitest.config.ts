@@ -32,7 +32,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'integration', include: ['packages/*/test/integration/**/*.test.ts'], ...built, ...patient },
+        test: {
+          name: 'integration',
+          include: ['packages/*/test/integration/**/*.test.ts'],
+          globalSetup: ['tests/setup/engine.ts'],
+          ...built,
+          ...patient,
+        },
       },
       { extends: true, test: { name: 'examples', include: ['tests/examples/**/*.test.ts'], ...built, ...patient } },
       {

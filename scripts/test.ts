@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { holdEngine, type Release } from './lib/engine.js'
 import { nodeSteps } from './lib/nodes.js'
 import { prerequisites } from './lib/prerequisites.js'
 import { run, tool } from './lib/run.js'
@@ -40,9 +41,11 @@ const sweeping: Step = {
   },
 }
 
-if (await prerequisites()) {
+const engine = (await prerequisites()) ? await anEngine() : undefined
+if (engine !== undefined) {
   const stages = [check, stage('workshop', 5), ...nodeSteps, stage('integration', 15), stage('examples', 5), sweeping]
   const passed = await runSteps(stages, 1)
+  await engine()
   const counts = tally.read()
   const inCi = !['', '0', 'false'].includes(process.env['CI'] ?? '')
   const skippedInCi = inCi && counts.skipped > 0
@@ -53,4 +56,14 @@ if (await prerequisites()) {
 } else {
   console.log(tallyLine({ passed: 0, failed: 1, skipped: 0 }))
   process.exitCode = 1
+}
+
+/** Held over all stages: what one stage ended the next would have to start again. */
+async function anEngine(): Promise<Release | undefined> {
+  try {
+    return await holdEngine(console.log)
+  } catch (error) {
+    console.error(`cannot test here: ${String(error)}`)
+    return undefined
+  }
 }

@@ -1,6 +1,7 @@
 /** What the tests need beside Node: installed where that is possible without asking, else named with the command to type. */
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { engineAnswers } from './engine.js'
 import { run } from './run.js'
 
 /** Programs that the tests call, with the Debian package that holds each. */
@@ -9,14 +10,20 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   flock: 'util-linux',
   setsid: 'util-linux',
   perl: 'perl-base',
+  ssh: 'openssh-client',
+  mmdebstrap: 'mmdebstrap',
 }
+
+/** The container engine's, needed where none answers. */
+const ENGINE: Readonly<Record<string, string>> = { dockerd: 'docker.io', iptables: 'iptables' }
 
 /** Whether everything is here afterwards. Says each step in a line. */
 export async function prerequisites(): Promise<boolean> {
   if (process.platform !== 'linux') return refuse('the tests start jobs on this machine, and machines run Linux')
-  const missing = Object.keys(PROGRAMS).filter((program) => !onPath(program))
+  const programs = (await engineAnswers()) ? PROGRAMS : { ...PROGRAMS, ...ENGINE }
+  const missing = Object.keys(programs).filter((program) => !onPath(program))
   if (missing.length === 0) return true
-  const names = [...new Set(missing.map((program) => PROGRAMS[program] ?? program))]
+  const names = [...new Set(missing.map((program) => programs[program] ?? program))]
   if (!onPath('apt-get')) return refuse(`missing: ${missing.join(', ')}. Install them with your package manager`)
   const install = ['apt-get', 'install', '-y', '--no-install-recommends', ...names]
   if (process.getuid?.() !== 0)
