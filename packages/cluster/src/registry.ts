@@ -3,7 +3,7 @@
  * everybody in this process who reads a log. Whoever made the registry closes it.
  */
 import { closeOnce, MusterError, type Clock, type Closable, type Logger } from '@muster/core'
-import { shellLauncher, type ShellLauncher } from './launch/shell-launcher.js'
+import { shellLauncher, type ShellLauncher, type ShellLauncherOptions } from './launch/shell-launcher.js'
 import { localEnvironment, localTransport } from './machines/local.js'
 import { sshTransport } from './machines/ssh/ssh.js'
 import type { SshOptions } from './machines/ssh/options.js'
@@ -67,16 +67,22 @@ export class MachineRegistry implements Closable {
     }
     const known = this.#reached.get(name)
     if (known) return known
-    const transport =
-      config.transport === 'ssh' ? sshTransport(config.ssh, this.#tools) : localTransport({ ...this.#tools })
+    const { transport, environment } = this.#way(config)
     const launcher = shellLauncher(transport, {
       ...this.#tools,
-      environment: localEnvironment(),
+      environment,
       ...(config.stateDir !== undefined && { stateDir: config.stateDir }),
     })
     const reached = { config, transport, launcher }
     this.#reached.set(name, reached)
     return reached
+  }
+
+  #way(config: MachineConfig): { transport: Transport; environment: ShellLauncherOptions['environment'] & {} } {
+    if (config.transport === 'local')
+      return { transport: localTransport({ ...this.#tools }), environment: localEnvironment() }
+    const transport = sshTransport(config.ssh, this.#tools)
+    return { transport, environment: () => transport.login() }
   }
 
   readonly close = closeOnce(async () => {
