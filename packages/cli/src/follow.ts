@@ -73,7 +73,7 @@ async function keepFresh(show: Shown, muster: Muster, signal: AbortSignal): Prom
     for (;;) {
       await io.clock.sleep(1_000, { signal })
       show.latest = await job.status()
-      const why = show.latest.state === 'queued' ? (await muster.cluster.explain(job.id)).sentence : ''
+      const why = waits(show.latest) ? (await muster.cluster.explain(job.id)).sentence : ''
       if (why !== '' && why !== show.why && !flags.json && !io.err.isTTY) io.say(why)
       show.why = why
     }
@@ -81,6 +81,11 @@ async function keepFresh(show: Shown, muster: Muster, signal: AbortSignal): Prom
     // The followers of lines and events meet the same fault, and report it.
     if (!signal.aborted) io.live(error instanceof Error ? error.message : '')
   }
+}
+
+/** Whether something keeps the job from going on that is worth a reason: no place, or a machine that does not answer. */
+function waits({ state, conditions }: JobRecord): boolean {
+  return state === 'queued' || (!isTerminal(state) && conditions.unconfirmedSince !== undefined)
 }
 
 async function showEvents(show: Shown): Promise<void> {

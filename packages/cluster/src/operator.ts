@@ -2,6 +2,7 @@
  * What an operator does with machines: look at one, take it out of use, take it into use again. Everything is written by whoever
  * asks for it, leader or not; a look needs no leader at all.
  */
+import { z } from 'zod'
 import { ENOUGH, MusterError, type Clock } from '@muster/core'
 import type { JobStore, LiveAttempt, MachineRecord } from '@muster/job-manager'
 import type { Probe } from './launch/launcher.js'
@@ -23,6 +24,22 @@ export interface DrainWait {
   /** Called with the machine and what may still be there, at first and whenever that changed. */
   readonly progress?: (machine: MachineRecord, left: readonly LiveAttempt[]) => void
 }
+
+/** The probe that a leader wrote down, or null where the machine was never probed. */
+export function probeOf(machine: MachineRecord): StoredProbe | null {
+  const parsed = storedProbe.safeParse(machine.probe)
+  return parsed.success ? parsed.data : null
+}
+
+/** What is read of a probe in the record; an older one may have less. */
+const storedProbe = z.object({
+  disk: z.object({ path: z.string(), freeBytes: z.number().nullable() }),
+  gitVersion: z.string().nullable(),
+  bootId: z.string(),
+  problems: z.array(z.object({ text: z.string(), mend: z.string(), fatal: z.boolean() })),
+})
+/** What is read of a probe in the record. */
+export type StoredProbe = z.infer<typeof storedProbe>
 
 /** Asks a configured machine what it has, now. Throws UNKNOWN_MACHINE and what a connection or a probe throws. */
 export async function lookAt(registry: MachineRegistry, name: string, signal?: AbortSignal): Promise<MachineLook> {

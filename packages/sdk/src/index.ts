@@ -3,9 +3,13 @@ export { open, type OpenOptions } from './open.js'
 export { Muster } from './muster.js'
 export type { MachineInput } from './config/schema.js'
 export {
+  drainText,
   factsOf,
   JobError,
   JobHandle,
+  probeOf,
+  timeText,
+  troubleText,
   type Artifact,
   type Cluster,
   type Explanation,
@@ -13,6 +17,7 @@ export {
   type LogLine,
   type LogOptions,
   type LogPiece,
+  type MachineLook,
   type MachineFacts,
   type SubmitContext,
   type WaitOptions,
@@ -36,6 +41,14 @@ export {
   type Worker,
   type WorkerContext,
 } from '@muster/core'
-export type { AttemptRecord, JobFilter, JobManager, JobPage, JobRecord, MachineRecord } from '@muster/job-manager'
+export type {
+  AttemptRecord,
+  JobFilter,
+  JobManager,
+  JobPage,
+  JobRecord,
+  LiveAttempt,
+  MachineRecord,
+} from '@muster/job-manager'
 export type { Orchestrator } from '@muster/orchestrator'
 export { command, dirty, git, type CommandInput, type GitInput } from '@muster/workers'

@@ -1,5 +1,5 @@
 /** What is shown of a job while it runs, and in the end. */
-import { formatDuration, formatSize } from '@muster/core'
+import { formatDuration, formatSize, isTerminal } from '@muster/core'
 import type { Artifact, JobRecord } from '@muster/sdk'
 import { dirname } from 'node:path'
 import type { Io } from '../io.js'
@@ -14,7 +14,7 @@ export function liveLine(job: JobRecord, { clock, colors }: Io, why = ''): strin
   const progress = job.progress
     ? `${Math.round(job.progress.fraction * 100)}% ${sanitize(job.progress.message, false)}`
     : ''
-  const reason = job.state === 'queued' ? sanitize(why, false) : ''
+  const reason = isTerminal(job.state) ? '' : sanitize(why, false)
   const parts = [job.id.slice(-8), phase(job), elapsed(job, clock.now()), progress, reason]
   return `${inColour(colors, job.state, frame)} ${parts.filter((part) => part !== '').join(' · ')}`
 }
