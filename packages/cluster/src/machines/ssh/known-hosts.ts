@@ -120,8 +120,15 @@ function parseLine(content: string, file: string, line: number): KnownHost | und
     /^[ \t]*(?:(@\S+)[ \t]+)?([^\s#@]\S*)[ \t]+(\S+)[ \t]+([A-Za-z0-9+/]+=*)(?=\s|$)/.exec(content) ?? []
   const marker = MARKERS.get(mark)
   const key = Buffer.from(base64, 'base64')
-  if (marker === undefined || keyType === '' || keyTypeOf(key) !== keyType) return undefined
+  if (marker === undefined || keyType === '' || keyTypeOf(key) !== keyType || !isWhole(key)) return undefined
   return { marker, names, keyType, key, file, line }
+}
+
+/** Whether the key is what its lengths say: a line that was cut off must not say that the key has changed. */
+function isWhole(key: Buffer): boolean {
+  let at = 0
+  while (at + 4 <= key.length) at += 4 + key.readUInt32BE(at)
+  return at === key.length
 }
 
 /** The lines under the host's name with its port, and those under its name alone, where that is another name. */
