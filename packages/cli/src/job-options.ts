@@ -1,6 +1,6 @@
 /** The options that describe a job, shared by `run` and `submit`, and what they become: a definition and submit options. */
 import { command as commandJob, git, type JobDefinitionInput, type SubmitOptions } from '@muster/sdk'
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 
 type Pairs = Record<string, string>
 
@@ -9,6 +9,7 @@ export interface JobFlags {
   /** False under `--no-repo`. */
   readonly repo: string | false
   readonly ref: string
+  readonly fetch: 'controller' | 'machine'
   readonly machine?: string
   readonly cwd?: string
   readonly setup?: string
@@ -34,6 +35,11 @@ export function withJobOptions(command: Command): Command {
     .option('--repo <repo>', 'repository: a path, an https or ssh URL', '.')
     .option('--no-repo', 'run in an empty directory, without a repository')
     .option('--ref <ref>', 'branch, tag or commit', 'HEAD')
+    .addOption(
+      new Option('--fetch <who>', 'who fetches the commit: we do and send it, or the machine does for itself')
+        .choices(['controller', 'machine'])
+        .default('controller'),
+    )
     .option('--machine <name>', 'only on this machine')
     .option('--cwd <dir>', 'working directory below the checkout')
     .option('--setup <script>', 'sh script that runs before the command')
@@ -55,7 +61,7 @@ export function withJobOptions(command: Command): Command {
 
 /** What the worker is asked to do. Throws INVALID_ARGUMENT, REPO_UNSAFE, REF_INVALID. */
 export function definitionOf(flags: JobFlags, run: string[]): JobDefinitionInput {
-  const { repo, ref, cwd, setup, env, artifact: artifacts } = flags
+  const { repo, ref, fetch, cwd, setup, env, artifact: artifacts } = flags
   const secrets = Object.fromEntries(Object.entries(flags.secret).map(([name, variable]) => [name, { env: variable }]))
   const program = {
     run,
@@ -65,7 +71,7 @@ export function definitionOf(flags: JobFlags, run: string[]): JobDefinitionInput
     ...(cwd !== undefined && { cwd }),
     ...(setup !== undefined && { setup }),
   }
-  return repo === false ? commandJob(program) : git({ ...program, repo, ref })
+  return repo === false ? commandJob(program) : git({ ...program, repo, ref, ...(fetch === 'machine' && { fetch }) })
 }
 
 /** How it is to be submitted. */

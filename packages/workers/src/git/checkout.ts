@@ -24,8 +24,18 @@ export const ON_MACHINE = [
   .map((setting) => `-c ${setting}`)
   .join(' ')
 
+/** Those of the caller that would lead git elsewhere, make it run something, or are fatal. */
+const LEADING_ASTRAY = [
+  'DIR WORK_TREE OBJECT_DIRECTORY ALTERNATE_OBJECT_DIRECTORIES COMMON_DIR INDEX_FILE NAMESPACE SHALLOW_FILE GRAFT_FILE',
+  'CONFIG CONFIG_COUNT CONFIG_PARAMETERS DEFAULT_HASH QUARANTINE_PATH EXEC_PATH TEMPLATE_DIR EXTERNAL_DIFF REPLACE_REF_BASE',
+  'SSH SSH_COMMAND SSH_VARIANT ASKPASS PROXY_COMMAND PROTOCOL TRACE TRACE_CURL TRACE_PACKET TRACE2 TRACE2_EVENT TRACE2_PERF',
+]
+  .flatMap((line) => line.split(' '))
+  .map((name) => `GIT_${name}`)
+  .join(' ')
+
 /** The first lines of every script that calls git on a machine. */
-export const MACHINE_PRELUDE = `umask 077; LC_ALL=C; export LC_ALL ${QUIET_CONFIGURATION}`
+export const MACHINE_PRELUDE = `umask 077; unset ${LEADING_ASTRAY} SSH_ASKPASS; LC_ALL=C; export LC_ALL ${QUIET_CONFIGURATION}`
 
 /** The script, to be run in the empty work directory. `mirror` is the absolute path of the mirror on that machine. */
 export function checkoutScript(mirror: string, { commit, objectFormat, history }: Payload): string {

@@ -9,7 +9,7 @@ import { fillPartialClone, promisorRemote } from './fill.js'
 import { FETCH_FSCK } from './fsck.js'
 import { runGit, type GitCall } from './git.js'
 import { redact } from './git-errors.js'
-import type { Origin } from './input.js'
+import type { History, Origin } from './input.js'
 import { holds, keepRef, syncMirror, withMirror, type Mirror } from './mirror.js'
 import { repackIfMany } from './tidy.js'
 import type { Turns } from './turns.js'
@@ -24,13 +24,13 @@ export interface FetchContext extends Pick<WorkerContext, 'signal' | 'progress'>
 
 /** Makes the mirror hold the commit. Throws MIRROR_UNUSABLE, REF_NOT_FOUND, REPO_NOT_FOUND, REPO_FOREIGN_OWNER, GIT_FAILED. */
 export async function bring(mirror: Mirror, origin: Origin, commit: string, context: FetchContext): Promise<void> {
-  if (await holds(mirror, commit)) return
+  if (await holds(mirror, commit, context.clock)) return
   const fetchAndPin = async (): Promise<void> => {
     // Whoever was before us, here or in another process, may have brought it.
-    if (await holds(mirror, commit)) return
+    if (await holds(mirror, commit, context.clock)) return
     context.progress(`bringing commit ${commit.slice(0, 12)} from ${nameOf(origin)}`)
     await fetchOrFill(mirror, origin, commit, context)
-    if (!(await holds(mirror, commit))) throw shallowSource(origin)
+    if (!(await holds(mirror, commit, context.clock))) throw shallowSource(origin)
     await syncMirror(mirror)
     await repackIfMany(mirror.directory, plain(context))
   }
@@ -63,15 +63,12 @@ async function fetchCommit(mirror: Mirror, origin: Origin, commit: string, conte
   const local = origin.kind === 'path'
   const args = [
     `--git-dir=${mirror.directory}`,
-    ...['gc.auto=0', 'maintenance.auto=false', 'core.hooksPath=/dev/null', 'protocol.version=2'].flatMap(configured),
-    // Packs, never loose objects: their number is what the repack bounds.
-    ...['core.fsync=all', 'fetch.unpackLimit=1', 'fetch.writeCommitGraph=false', 'transfer.bundleURI=false'].flatMap(
-      configured,
-    ),
-    ...FETCH_FSCK,
+    '-c',
+    'core.fsync=all',
+    ...FETCH_CONFIGURATION,
     'fetch',
-    ...['--progress', '--no-tags', '--no-write-fetch-head', '--no-prune', '--recurse-submodules=no'],
-    ...(mirror.history === 'snapshot' ? ['--depth=1', '--update-shallow'] : []),
+    '--progress',
+    ...fetchOptions(mirror.history),
     // From our own disk bytes are cheap and searching for deltas is not.
     ...(local ? ['--upload-pack=git -c pack.window=0 upload-pack'] : []),
     '--',
@@ -79,6 +76,23 @@ async function fetchCommit(mirror: Mirror, origin: Origin, commit: string, conte
     `+${commit}:${keepRef(commit)}`,
   ]
   await runGit(args, callFor(context, local ? 'file' : 'https:ssh'))
+}
+
+/** For every fetch into a mirror, here or on a machine, before the command: whatever the user configured for fetches elsewhere. */
+export const FETCH_CONFIGURATION: readonly string[] = [
+  ...['gc.auto=0', 'maintenance.auto=false', 'core.hooksPath=/dev/null', 'protocol.version=2'],
+  // Whatever the user shares, nobody else reads what jobs run.
+  'core.sharedRepository=umask',
+  // Packs, never loose objects: their number is what the repack bounds.
+  ...['fetch.unpackLimit=1', 'fetch.writeCommitGraph=false', 'transfer.bundleURI=false'],
+]
+  .flatMap((setting) => ['-c', setting])
+  .concat(FETCH_FSCK)
+
+/** For every fetch into a mirror, behind the command. */
+export function fetchOptions(history: History): readonly string[] {
+  const cut = history === 'snapshot' ? ['--depth=1', '--update-shallow'] : []
+  return ['--no-tags', '--no-write-fetch-head', '--no-prune', '--recurse-submodules=no', ...cut]
 }
 
 function callFor(context: FetchContext, protocols: NonNullable<GitCall['protocols']>): GitCall {
@@ -91,8 +105,6 @@ function callFor(context: FetchContext, protocols: NonNullable<GitCall['protocol
   }
   return { config: 'user', protocols, signal, clock, silenceMs, onLine }
 }
-
-const configured = (setting: string): string[] => ['-c', setting]
 
 /** The source for people. */
 export function nameOf(origin: Origin): string {

@@ -49,10 +49,16 @@ export function redact(text: string): string {
   return text.replace(/([A-Za-z][A-Za-z0-9+.-]*:\/\/)[^/\s'"]*@/g, '$1').replace(/(:\/\/[^\s'"?#]*)[?#][^\s'"]*/g, '$1')
 }
 
+/** The line that says why: the first complaint of git, or what ssh said before git noticed that nobody answers. */
 function firstLine(words: string): string {
-  const lines = words.split('\n').map((line) => line.replace(/^(remote: )?(fatal|error): /, '').trim())
-  const telling = words.split('\n').findIndex((line) => /(fatal|error|ssh):/i.test(line))
-  return lines[Math.max(telling, 0)] ?? ''
+  const lines = words.split('\n').filter((line) => line.trim() !== '')
+  const telling = Math.max(
+    lines.findIndex((line) => /(fatal|error|ssh):/i.test(line)),
+    0,
+  )
+  const line =
+    lines[/^fatal: Could not read from remote/.test(lines[telling] ?? '') ? Math.max(telling - 1, 0) : telling]
+  return (line ?? '').replace(/^(remote: )?(fatal|error): /, '').trim()
 }
 
 /** The line that allows a foreign repository. git asks twice, once by its work tree and once by its directory below. */

@@ -2,18 +2,26 @@
  * The `git` worker: a ref becomes a pinned commit at submit, the machine gets what it lacks, the attempt a checkout of its
  * own. Once `resolve` has returned, nothing that happens to the source matters any more.
  */
-import { MusterError, parseWith, systemClock, type Clock, type Worker, type WorkerContext } from '@muster/core'
+import {
+  MusterError,
+  parseWith,
+  systemClock,
+  type Clock,
+  type MachineAccess,
+  type Worker,
+  type WorkerContext,
+} from '@muster/core'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { asJson, planOf } from '../program.js'
 import { parseResult } from '../result.js'
 import { checkoutScript } from './checkout.js'
 import { bring, nameOf, type FetchContext } from './fetch.js'
-import { inputSchema, payloadSchema, type Payload } from './input.js'
+import { checkInput, inputSchema, payloadSchema, type Payload } from './input.js'
+import { fetchThere } from './machine-fetch.js'
 import { holds, mirrorNamed, type Mirror } from './mirror.js'
 import { pin } from './pin.js'
 import { send } from './send.js'
-import { parseSource } from './source.js'
 import { Turns } from './turns.js'
 
 /** What the git worker needs. */
@@ -40,24 +48,27 @@ export function gitWorker(options: GitWorkerOptions): Worker {
     silenceMs,
     turns,
   })
+  /** Makes a mirror that the machine can borrow from hold the commit, and says where it lies. */
+  const bringThere = async (payload: Payload, machine: MachineAccess, context: FetchContext): Promise<string> => {
+    const turn = `${machine.name} ${payload.fetch} ${payload.mirror}`
+    if (payload.fetch === 'machine') return turns.take(turn, () => fetchThere(payload, machine, context))
+    const mirror = mirrorNamed(mirrors, payload.mirror, payload.objectFormat)
+    await restore(mirror, payload, host, context)
+    if (machine.isLocal) return mirror.directory
+    return turns.take(turn, () => send(mirror, payload.commit, machine, context))
+  }
   return {
     kind: 'git',
     async resolve(input, context) {
       const request = parseWith(inputSchema, input, 'git')
-      const source = parseSource(request.repo)
+      const source = checkInput(request)
       const place = { host, mirrors, history: request.history }
       const pinned = await pin(source, request.ref, place, fetching(context))
       return asJson({ ...request, ...pinned } satisfies Payload)
     },
     async prepare(job, machine, context) {
       const payload = parseWith(payloadSchema, job.payload, 'payload')
-      const mirror = mirrorNamed(mirrors, payload.mirror, payload.objectFormat)
-      await restore(mirror, payload, host, fetching(context))
-      const there = machine.isLocal
-        ? mirror.directory
-        : await turns.take(`${machine.name} ${mirror.id}`, () =>
-            send(mirror, payload.commit, machine, fetching(context)),
-          )
+      const there = await bringThere(payload, machine, fetching(context))
       return { ...planOf(payload), workspace: checkoutScript(there, payload) }
     },
     collect: async ({ result }) => parseResult(result),
@@ -71,7 +82,7 @@ async function restore(
   host: string,
   context: FetchContext,
 ): Promise<void> {
-  if (await holds(mirror, commit)) return
+  if (await holds(mirror, commit, context.clock)) return
   const lost = (why: string, cause?: unknown): MusterError =>
     new MusterError('COMMIT_UNAVAILABLE', `commit ${commit} is not in the mirror, and ${nameOf(origin)} ${why}`, {
       cause,

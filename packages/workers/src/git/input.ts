@@ -1,12 +1,14 @@
 /** What a git job is, as written by people (`git()`) and as recorded after its commit was pinned (the payload). */
-import { parseWith, type JobDefinitionInput } from '@muster/core'
+import { MusterError, parseWith, type JobDefinitionInput } from '@muster/core'
 import { z } from 'zod'
 import { definition, programShape, type Secrets } from '../program.js'
-import { checkRef, parseSource } from './source.js'
+import { checkRef, parseSource, type Source } from './source.js'
 
 const HISTORIES = ['snapshot', 'full'] as const
 /** How much history a job sees: its commit alone, or all that leads to it. */
 export type History = (typeof HISTORIES)[number]
+
+const FETCHERS = ['controller', 'machine'] as const
 
 const inputShape = {
   /** A path on the host that submits, an https or ssh URL, or `[user@]host:path`. */
@@ -15,14 +17,12 @@ const inputShape = {
   ref: z.string().min(1).default('HEAD'),
   /** `snapshot`: the commit without its parents. `full`: all of its history (`git describe` works), sent once. */
   history: z.enum(HISTORIES).default('snapshot'),
-  /** Who fetches. `machine` arrives with machines that have a network of their own. */
-  fetch: z
-    .literal('controller', { error: "must be 'controller': machines do not fetch for themselves yet" })
-    .default('controller'),
+  /** Who brings the commit to the machine. `machine`: it fetches from the URL itself, with the credentials that it has. */
+  fetch: z.enum(FETCHERS).default('controller'),
 }
 export const inputSchema = z.strictObject({ ...inputShape, ...programShape })
 
-/** What `git()` takes: `repo`, `run`, and optionally `ref`, `setup`, `cwd`, `env`, `artifacts`, `history`. */
+/** What `git()` takes: `repo`, `run`, and optionally `ref`, `setup`, `cwd`, `env`, `artifacts`, `history`, `fetch`. */
 export type GitInput = z.input<typeof inputSchema>
 
 /** Where the commit comes from: a repository of one host, named by its common directory, or a URL. */
@@ -57,6 +57,15 @@ export function wholeHash(ref: string): ObjectFormat | undefined {
   return ref.length === FORMATS.sha1 ? 'sha1' : 'sha256'
 }
 
+/** What the schema cannot say: the source and the ref are allowed, and whoever is to fetch can. Gives the source. */
+export function checkInput({ repo, ref, fetch }: z.output<typeof inputSchema>): Source {
+  const source = parseSource(repo)
+  checkRef(ref, source)
+  if (fetch === 'machine' && source.kind === 'path')
+    throw new MusterError('INVALID_ARGUMENT', "git.fetch: 'machine' needs a URL; a path is of this host alone")
+  return source
+}
+
 /**
  * A job that runs a command in a checkout of a commit. The ref becomes a commit when the job is submitted.
  *
@@ -64,7 +73,6 @@ export function wholeHash(ref: string): ObjectFormat | undefined {
  * @throws INVALID_ARGUMENT naming the field; REPO_UNSAFE for a URL with a password or of another protocol; REF_INVALID.
  */
 export function git({ secrets, ...written }: GitInput & { secrets?: Secrets }): JobDefinitionInput {
-  const { repo, ref } = parseWith(inputSchema, written, 'git')
-  checkRef(ref, parseSource(repo))
+  checkInput(parseWith(inputSchema, written, 'git'))
   return definition('git', written, secrets)
 }

@@ -1,10 +1,11 @@
 /**
  * A mirror: the controller's bare repository that holds the commits submitted from one source. Invariants: `refs/muster/keep/C`
- * is the only statement that C is here, written after its objects; nothing is ever pruned, since work directories borrow.
+ * is the only statement that C is here, written after its objects; no object is ever pruned, since work directories borrow (a
+ * mirror that nobody uses goes as a whole: retention.ts).
  */
 import { MusterError, type Clock } from '@muster/core'
 import { createHash } from 'node:crypto'
-import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, open, readFile, rename, rm, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ifMissing } from './errno.js'
 import { runGit } from './git.js'
@@ -39,10 +40,22 @@ export function mirrorNamed(root: string, id: string, objectFormat: ObjectFormat
   return { id, directory: join(root, `${id}.git`), objectFormat, history }
 }
 
-/** Whether the mirror has the commit. Reads one small file: no git, so that a warm launch costs nothing here. */
-export async function holds({ directory }: Mirror, commit: string): Promise<boolean> {
-  const kept = await readFile(join(directory, keepRef(commit)), 'utf8').catch(ifMissing(''))
+/**
+ * Whether the mirror has the commit; asking is a use of it, which the retention sees by the pin's age. One small file is touched and
+ * read: no git, so that a warm launch costs nothing here.
+ */
+export async function holds({ directory }: Mirror, commit: string, clock: Clock): Promise<boolean> {
+  const pin = join(directory, keepRef(commit))
+  // In this order: whoever removes an old pin looks at its age once more when nobody can find it any more.
+  await markUsed(pin, clock)
+  const kept = await readFile(pin, 'utf8').catch(ifMissing(''))
   return kept.trim() === commit
+}
+
+/** Makes a file, if it is there, as old as this moment. */
+export async function markUsed(path: string, clock: Clock): Promise<void> {
+  const now = clock.now() / 1_000
+  await utimes(path, now, now).catch(ifMissing(undefined))
 }
 
 /** Runs `work` while no other process writes to the mirror, which exists and is free of what killed writers left. */

@@ -1,14 +1,42 @@
 /**
- * The machine's half of a sending, as POSIX sh. One lock per mirror guards its creation, the list of cut-off commits, the ref
+ * The machine's half of what happens in a mirror there, as POSIX sh. One lock per mirror guards its creation, the list of cut-off commits, the ref
  * and the repack; the byte stream, which takes long, needs none. The lock is a kernel's: it goes with its process.
  */
 import { quote } from '@muster/core'
 import { MACHINE_PRELUDE } from './checkout.js'
 import { STRICT } from './fsck.js'
 import { keepRef, type Mirror } from './mirror.js'
+import { MAX_PACKS } from './tidy.js'
 
 /** What the scripts answer by their exit status; anything else is git's. */
 export const EXIT = { noLock: 106, noGit: 107, notOurs: 108, alreadyThere: 109 } as const
+
+/**
+ * Ends the script where the commit is there. Asking is a use of the mirror, said before it is looked for: whoever removes an unused
+ * one looks at its age once more when nobody can find it any more.
+ */
+export function keptOr(commit: string): readonly string[] {
+  return [
+    '{ true > "$M/used"; } 2>/dev/null',
+    `{ read -r kept < "$M/${keepRef(commit)}"; } 2>/dev/null && [ "$kept" = ${commit} ] && exit ${EXIT.alreadyThere}`,
+  ]
+}
+
+/** Under the lock: makes the mirror where it is missing, whole or not at all, and removes what killed writers left. */
+export function makeMirror(objectFormat: Mirror['objectFormat']): readonly string[] {
+  return [
+    `[ -e "$M/HEAD" ] || { rm -rf "$M" "$M.new"; git init -q --bare --template= --object-format=${objectFormat} -- "$M.new"; mv "$M.new" "$M"; }`,
+    'true > "$M/used"',
+    REMOVE_LITTER,
+  ]
+}
+
+/** Under the lock. */
+export const REMOVE_LITTER = `find "$M/objects/pack" -name 'tmp_*' -mmin +60 -exec rm -f {} +`
+/** Under the lock: safe for those who borrow, since it keeps every object. */
+export const REPACK_IF_MANY =
+  'set -- "$M"/objects/pack/*.pack; ' +
+  `if [ $# -gt ${MAX_PACKS} ]; then git --git-dir="$M" repack -q -d --geometric=2 9>&-; fi`
 
 /** Says by its exit that the commit is there, or prints commits that are. */
 export function askScript(mirror: string, commit: string): string {
@@ -18,7 +46,7 @@ export function askScript(mirror: string, commit: string): string {
     `command -v git >/dev/null || exit ${EXIT.noGit}`,
     '[ -e "$M" ] || [ -L "$M" ] || exit 0',
     `[ -O "$M" ] && [ ! -L "$M" ] || exit ${EXIT.notOurs}`,
-    `{ read -r kept < "$M/${keepRef(commit)}"; } 2>/dev/null && [ "$kept" = ${commit} ] && exit ${EXIT.alreadyThere}`,
+    ...keptOr(commit),
     // Tips only, unsorted: with many of them sorting would read each commit.
     `git --git-dir="$M" for-each-ref --count=64 --format='%(objectname)' refs/muster/keep`,
   ].join('\n')
@@ -39,8 +67,7 @@ export function receiveScript(mirror: string, commit: string, { objectFormat, hi
     'mkdir -p "${M%/*}"',
     LOCK,
     'lock',
-    `[ -e "$M/HEAD" ] || { rm -rf "$M" "$M.new"; git init -q --bare --template= --object-format=${objectFormat} -- "$M.new"; mv "$M.new" "$M"; }`,
-    `find "$M/objects/pack" -name 'tmp_*' -mmin +60 -exec rm -f {} +`,
+    ...makeMirror(objectFormat),
     ...(history === 'snapshot' ? cut : []),
     'unlock',
     `${inMirror} index-pack --stdin --fix-thin ${STRICT} >/dev/null`,
@@ -49,12 +76,12 @@ export function receiveScript(mirror: string, commit: string, { objectFormat, hi
     // Under the lock nobody else writes refs, so a lock of git is the one of a killed predecessor.
     `rm -f "$M/${keepRef(commit)}.lock"`,
     `${inMirror} -c core.hooksPath=/dev/null update-ref ${keepRef(commit)} ${commit}`,
-    'set -- "$M"/objects/pack/*.pack',
-    `if [ $# -gt 100 ]; then ${inMirror} repack -q -d --geometric=2; fi`,
+    REPACK_IF_MANY,
   ].join('\n')
 }
 
-const LOCK = `lock() {
+/** Functions that take and give back the lock of the mirror `$M`. */
+export const LOCK = `lock() {
   exec 9>"$M.lock"
   if command -v flock >/dev/null; then flock 9
   elif command -v perl >/dev/null; then perl -e 'open(F, ">&=9") && flock(F, 2) or exit 1'

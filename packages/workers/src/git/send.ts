@@ -6,6 +6,7 @@
 import { MusterError, isMusterError, type Clock, type MachineAccess, type RunResult } from '@muster/core'
 import { runGit, startGit, type GitCall } from './git.js'
 import type { Mirror } from './mirror.js'
+import { whatItLacks } from './lacking.js'
 import { EXIT, askScript, receiveScript } from './send-scripts.js'
 
 /** What a sending needs besides its subject. */
@@ -15,7 +16,7 @@ export interface SendContext {
   progress(text: string): void
 }
 
-/** Makes the machine's mirror hold the commit, and says where that mirror lies. Throws LAUNCH_FAILED, MACHINE_UNUSABLE. */
+/** Makes the machine's mirror hold the commit, and says where that mirror lies. Throws LAUNCH_FAILED, and as {@link whatItLacks} says. */
 export async function send(
   mirror: Mirror,
   commit: string,
@@ -83,22 +84,11 @@ function packInput(mirror: Mirror, commit: string, haves: readonly string[]): st
   return [...cuts, commit, ...haves.map((name) => `^${name}`), ''].join('\n')
 }
 
-function refused(machine: MachineAccess, { code, signal, stderr }: RunResult): MusterError {
+function refused(machine: MachineAccess, result: RunResult): MusterError {
+  const { code, signal, stderr } = result
   const said = stderr.toString('utf8').trim().split('\n').slice(-3).join(' ').slice(0, 1_000)
-  if (code === EXIT.noGit)
-    return new MusterError('MACHINE_UNUSABLE', `${machine.name} has no git`, {
-      hint: 'Install git 2.31 or newer there.',
-    })
-  if (code === EXIT.noLock)
-    return new MusterError(
-      'MACHINE_UNUSABLE',
-      `${machine.name} has neither flock nor perl, one of which git jobs need`,
-      {
-        hint: 'Install util-linux or perl there.',
-      },
-    )
-  if (code === EXIT.notOurs)
-    return new MusterError('STATE_DIR_UNSAFE', `the mirror on ${machine.name} does not belong to its user`)
+  const lacking = whatItLacks(machine, result)
+  if (lacking) return lacking
   const how = code === null ? `signal ${signal ?? 'unknown'}` : `exit ${code}`
   return new MusterError('LAUNCH_FAILED', `${machine.name} could not take the commit (${how}): ${said}`)
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { ifMissing } from './errno.js'
 import { runGit } from './git.js'
 
-/** Packs that are read without visible cost; a repack beyond pays for itself. */
-const MAX_PACKS = 100
+/** Packs that are read without visible cost, here and on machines; a repack beyond pays for itself. */
+export const MAX_PACKS = 50
 const TEMPORARY_AGE_MS = 3_600_000
 
 /** Removes locks and old temporary files. Only under the mirror's lock: then no git of ours is alive to own them. */

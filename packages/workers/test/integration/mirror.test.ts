@@ -1,5 +1,6 @@
 /** Mirrors under several writers, killed writers, and a machine that takes a pack. */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -90,7 +91,7 @@ describe('one mirror, several processes', () => {
     const payload = await bench.resolve({ repo, run })
     const ran = await bench.launch(payload)
     const mirror = mirrorOf(bench, payload)
-    const plant = `cd '${mirror}' && i=0 && while [ $i -lt 101 ]; do
+    const plant = `cd '${mirror}' && i=100 && while [ $i -lt 151 ]; do
       echo $i | git hash-object -w --stdin | git pack-objects -q objects/pack/pack >/dev/null; i=$((i+1)); done; git prune-packed`
     expect(await bench.local.run(plant)).toMatchObject({ code: 0 })
     await bench.commit(repo, { 'hello.txt': 'y\n' })
@@ -165,14 +166,16 @@ describe('sending', () => {
       return machineAt(bench.path(`state-${missing}`), { isLocal: false, home: bench.home, path })
     }
     await expect(bench.prepare(payload, await machineWith('flock'))).resolves.toHaveProperty('workspace')
-    for (const [missing, word] of [
-      ['perl', 'flock'],
-      ['git', 'git'],
+    for (const [missing, code] of [
+      ['perl', 'MACHINE_UNUSABLE'],
+      ['git', 'GIT_MISSING'],
     ] as const)
       await expect(bench.prepare(payload, await machineWith(missing))).rejects.toMatchObject({
-        code: 'MACHINE_UNUSABLE',
-        message: expect.stringContaining(word) as string,
+        code,
+        hint: expect.stringContaining('sudo apt-get install') as string,
       })
+    // Found out before anything was sent or made there.
+    expect(existsSync(bench.path('state-git'))).toBe(false)
   })
 })
 

@@ -23,6 +23,16 @@ describe("git's words become typed errors", () => {
     expect(error.hint).toContain("safe.directory '/a b/.git'")
   })
 
+  test('what ssh said is more telling than that git could not read', () => {
+    const said =
+      'git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.\n\nPlease make sure'
+    expect(failure(said)).toMatchObject({
+      code: 'REPO_NOT_FOUND',
+      message: 'the repository cannot be read: git@h: Permission denied (publickey).',
+    })
+    expect(failure('fatal: Could not read from remote repository.').message).toContain('Could not read')
+  })
+
   test('options that git does not know mean that it is too old', () =>
     expect(failure('error: unknown option `path-format`', 129).code).toBe('GIT_MISSING'))
 

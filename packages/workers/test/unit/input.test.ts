@@ -65,8 +65,9 @@ describe('bad input names its field', () => {
   test('git refuses what the policy refuses, before anything is recorded', () => {
     expect(thrown(() => git({ repo: 'https://a:b@h/x', run })).code).toBe('REPO_UNSAFE')
     expect(thrown(() => git({ repo: '.', ref: '--upload-pack=x', run })).code).toBe('REF_INVALID')
-    const machine = { repo: '.', run, fetch: 'machine' } as never
-    expect(thrown(() => git(machine)).message).toContain('git.fetch')
+    expect(thrown(() => git({ repo: '.', run, fetch: 'machine' })).message).toContain('git.fetch')
+    expect(thrown(() => git({ repo: 'git@host:x', run, fetch: 'somebody' as never })).message).toContain('git.fetch')
+    expect(git({ repo: 'git@host:x', run, fetch: 'machine' }).input).toMatchObject({ fetch: 'machine' })
     expect(thrown(() => git({ repo: '.', run, history: 'some' as never })).message).toContain('git.history')
   })
 })
