@@ -53,6 +53,12 @@ const CONFIGS: readonly (readonly [text: string, destinations: readonly string[]
     `Host a\n  Include ${at('inc-2.conf')}\n  User after\nHost b\n  Include ${at('inc-1.conf')}\n`,
     ['a', 'b', 'incb', 'z'],
   ],
+  ['IdentityFile ~/.ssh/key#1\nHost a # b\n  User a#b # c\nHost b\n  User "x#y"\n', ['a', 'b']],
+  ['IdentityFile ~/.ssh/my\\ key\nIdentityFile ~/"my key"/x\nIdentityFile \'/single quotes/x\'y\n', ['a']],
+  ["User 'single'\nHost 'a' b\n  Port 9\n", ['a', 'b']],
+  ['Host a\n  User DOM\\bob\nHost b\n  User DOM\\\\bob\n', ['a', 'b']],
+  ['IdentityFile = /eq\nPort=22 \nUser\tt\nSendEnv LANG LC_*\nLocalForward 1 a:2\n', ['a']],
+  ['Match host a,\n  User m\n"User" quoted\n', ['a', 'b']],
   ['\r\nHost a\r\n\tHostName b\r\n\r\n# c\r\n  PORT 9\r\n', ['a']],
   ['Host a\n  IdentitiesOnly yes\n  HostKeyAlias k\n  IdentityAgent none\nHost *\n  IdentitiesOnly no\n', ['a', 'b']],
 ]
@@ -91,5 +97,31 @@ test.each(CONFIGS)('ssh -G says the same: %j', async (text, destinations) => {
     })
     expect(hop?.hostKeyAlias).toBe(theirs('hostkeyalias')[0])
     expect(hop?.identityAgent).toBe(theirs('identityagent')[0] === 'none' ? null : undefined)
+  }
+})
+
+test('what ssh cannot read we cannot read either', async () => {
+  for (const [text, line] of [
+    ...[
+      ['User', 1],
+      ['Host a\n  HostName\n  User x', 2],
+      ['IdentityFile "/a b" /c', 1],
+      ['\nHost "a\n  User u', 2],
+      ['Host', 1],
+    ],
+    ...[
+      ["User 'x", 1],
+      ['Port 22 23', 1],
+      ['Include', 1],
+    ],
+  ] as [string, number][]) {
+    const configFile = at('broken')
+    writeFileSync(configFile, text, { mode: 0o600 })
+    const { code } = await call('ssh', ['-G', '-F', configFile, 'a'])
+    expect([text, code]).toEqual([text, 255])
+    await expect(resolveHops({ destination: 'a', configFile }, { home, user }), text).rejects.toMatchObject({
+      code: 'SSH_CONFIG_INVALID',
+      message: expect.stringContaining(`${configFile} cannot be understood: line ${String(line)}:`) as string,
+    })
   }
 })

@@ -37,6 +37,7 @@ const refused = (message: string, code = 'SSH_CONFIG_INVALID') =>
 test.each([
   ['gpu1', { host: 'gpu1' }],
   ['alice@gpu1', { user: 'alice', host: 'gpu1' }],
+  ['LAB\\alice@gpu1', { user: 'LAB\\alice', host: 'gpu1' }],
   ['alice@lab.org@gpu1', { user: 'alice@lab.org', host: 'gpu1' }],
   ['gpu1:2222', { host: 'gpu1', port: 2222 }],
   ['[::1]:22', { host: '::1', port: 22 }],
@@ -184,10 +185,10 @@ test('values that ssh or we would stumble over are refused, with their keyword',
     ...[
       ['ProxyCommand nc %h %p', 'ProxyCommand'],
       ['User "x', 'quote'],
-      ['User', 'without a value'],
-      ['Host', 'config'],
+      ['User', 'has no value'],
+      ['Host', 'has no value'],
     ],
-    ['User\nHost *', 'without a value'],
+    ['User\nHost *', 'has no value'],
   ] as [string, string][]) {
     write('config', line)
     await expect(resolve('gpu1'), line).rejects.toEqual(refused(word))

@@ -7,6 +7,7 @@ import { MusterError } from '@muster/core'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import SSHConfig, { type Line } from 'ssh-config'
+import { quotedLines } from './config-lines.js'
 import { errorCode } from './files.js'
 import { filesMatching } from './globs.js'
 
@@ -48,9 +49,6 @@ async function nodesOf(lines: readonly Line[], file: string, place: Place): Prom
     if (line.type !== SSHConfig.DIRECTIVE) continue
     const keyword = line.param.toLowerCase()
     const values = typeof line.value === 'string' ? [line.value] : line.value.map(({ val }) => val)
-    // The library reads on into the next line where a value is missing.
-    if (/[\r\n]/.test(line.param + line.separator) || values.join('') === '')
-      throw invalid(file, `has a line ${JSON.stringify(line.param.split(/[\r\n]/)[0])} without a value`)
     if (keyword === 'include') nodes.push({ kind: 'include', body: await included(values, place) })
     else if (keyword === 'host' || keyword === 'match') {
       const below = 'config' in line ? line.config : []
@@ -88,10 +86,10 @@ async function readSafely(file: string, required: boolean): Promise<string | und
 
 function parsed(text: string, file: string): readonly Line[] {
   try {
-    return SSHConfig.parse(text)
+    return SSHConfig.parse(quotedLines(text))
   } catch (error) {
-    const hint = `See what ssh says to it: ssh -G -F ${file} localhost`
-    throw invalid(file, 'cannot be understood: a quote that does not end, or a value that is missing', hint, error)
+    const why = error instanceof RangeError ? error.message : 'something that the library cannot read'
+    throw invalid(file, `cannot be understood: ${why}`, `See what ssh says to it: ssh -G -F ${file} localhost`, error)
   }
 }
 

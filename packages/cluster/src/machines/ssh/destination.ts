@@ -10,8 +10,10 @@ export interface Destination {
 }
 
 /** Spaces, control characters, and what ssh refuses because of the shells that it starts. */
-const NEVER = /[\s\p{C}'"`$\\;&<>|(){}\u0000-\u001f]/u
-const NEVER_IN_HOST = /[@/,!*?#[\]]/
+const NEVER = /[\s\p{C}'"`$;&<>|(){}]/u
+const NEVER_IN_HOST = /[@/,!*?#[\]\\]/
+/** A backslash stands between a domain and its user, so it is never the last. */
+const NEVER_IN_USER = /\\$/
 
 /**
  * Takes `host`, `user@host`, `host:port`, `[::1]:22`, `user@[::1]:22`, a bare IPv6 address and `ssh://user@host:port`.
@@ -47,7 +49,7 @@ export function checkedUser(user: string): string {
   if (user.startsWith('-')) return refuse("the user begins with '-'")
   if (user.includes(':'))
     return refuse("the user has a ':'. A password is given by reference (password: { env: NAME })")
-  return NEVER.test(user) ? refuse('the user has a character that no user has') : user
+  return NEVER.test(user) || NEVER_IN_USER.test(user) ? refuse('the user has a character that no user has') : user
 }
 
 function parseHost(text: string): { host: string; port?: string | undefined } {
