@@ -1,9 +1,8 @@
 /** SSH machines against the contract of the seam, under every kind of login shell. */
-import { sshTransport, type SshOptions, type SshTransport } from '@muster/cluster'
-import { silentLogger, systemClock } from '@muster/core'
 import { transportSuite } from '@muster/testing'
 import { startSshMachine, type SshMachine, type SshMachineOptions } from '@muster/testing/servers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { reach } from './ssh-way.js'
 
 const MACHINES: Readonly<Record<string, SshMachineOptions>> = {
   'a usual account': {},
@@ -23,22 +22,6 @@ for (const [name, options] of Object.entries(MACHINES)) {
     afterAll(() => machine?.remove())
     transportSuite({ name: `ssh, ${name}`, open: async () => reach(machine) })
   })
-}
-
-/** The way to a machine of ours, with nothing of this user's own configuration. */
-function reach(machine: SshMachine, more: Partial<SshOptions> = {}): SshTransport {
-  const { user, host, port, identityFile, knownHosts } = machine
-  return sshTransport(
-    {
-      destination: `${user}@${host}:${port}`,
-      identityFile,
-      knownHostsFiles: [knownHosts],
-      configFile: null,
-      agent: false,
-      ...more,
-    },
-    { clock: systemClock, logger: silentLogger },
-  )
 }
 
 describe('an SSH machine', () => {

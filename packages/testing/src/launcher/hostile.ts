@@ -1,5 +1,5 @@
 /** 10, 12, 13: nothing that comes from a job or a request is executed, leads elsewhere, or stays behind. */
-import { lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, readFile, rm, mkdir, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -131,7 +131,8 @@ export function hostileSection(factory: LauncherFactory): void {
     const at = await bench(factory)
     const target = await mkdtemp(join(tmpdir(), 'muster-test-fetch-'))
     onTestFinished(() => rm(target, { recursive: true, force: true }))
-    await at.transport.run(`mkdir ${target}/outside ${target}/in; ln -s ${target}/outside ${target}/in/artifacts`)
+    for (const name of ['outside', 'in']) await mkdir(join(target, name))
+    await symlink(join(target, 'outside'), join(target, 'in', 'artifacts'))
     const what = request('echo x >"$MUSTER_ARTIFACTS/x"')
     await completed(at, what)
     const { refused } = await at.launcher.fetch(what.key, join(target, 'in'), { maxBytes: 1e6, maxFiles: 10 })
