@@ -3,11 +3,11 @@
  * asks for it, leader or not; a look needs no leader at all.
  */
 import { z } from 'zod'
-import { ENOUGH, MusterError, type Clock } from '@muster/core'
+import { ENOUGH, MusterError, type Clock, type Logger } from '@muster/core'
 import type { JobStore, LiveAttempt, MachineRecord } from '@muster/job-manager'
 import type { Probe } from './launch/launcher.js'
 import { factsFrom } from './leader/machine.js'
-import type { MachineRegistry } from './registry.js'
+import { MachineRegistry, type MachineConfig } from './registry.js'
 import type { MachineFacts } from './scheduler/snapshot.js'
 
 /** What a look at a machine found. */
@@ -46,6 +46,16 @@ export async function lookAt(registry: MachineRegistry, name: string, signal?: A
   const { config, launcher } = registry.reach(name)
   const probe = await launcher.probe(signal)
   return { name, facts: factsFrom(config, probe), probe }
+}
+
+/** The same for a machine that no cluster has yet: connects, asks, closes. Throws what a connection or a probe throws. */
+export async function lookAtMachine(
+  config: MachineConfig,
+  tools: { readonly clock: Clock; readonly logger: Logger },
+  signal?: AbortSignal,
+): Promise<MachineLook> {
+  await using registry = new MachineRegistry([config], tools)
+  return await lookAt(registry, config.name, signal)
 }
 
 /** Throws UNKNOWN_MACHINE for a machine that is neither configured here nor in the record. */

@@ -1,7 +1,9 @@
 /** @muster/sdk: open muster, say what is to run, hold the job. One import for everything that a user of muster needs. */
 export { open, type OpenOptions } from './open.js'
 export { Muster } from './muster.js'
-export type { MachineInput } from './config/schema.js'
+export { writeChanges, type FileChange } from './config/write.js'
+export type { MachineInput, SshInput } from './config/schema.js'
+export { planRemoval, prospectMachine, type Prospect, type ProspectOptions } from './machines/prospect.js'
 export {
   drainText,
   factsOf,
@@ -19,6 +21,7 @@ export {
   type LogPiece,
   type MachineLook,
   type MachineFacts,
+  type SeenHostKey,
   type SubmitContext,
   type WaitOptions,
 } from '@muster/cluster'
