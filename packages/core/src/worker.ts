@@ -96,4 +96,11 @@ export interface Worker {
   prepare(job: AssignedJob, machine: MachineAccess, context: WorkerContext): Promise<LaunchPlan>
   /** Turns what the job left into its result before the end is written. If it throws, the outcome stands and the result is a note. */
   collect(exit: AttemptExit, machine: MachineAccess, context: WorkerContext): Promise<JsonValue | undefined>
+  /**
+   * Optional: removes what this worker keeps between jobs and nobody needs any more. Called about once a day where the leader is: for
+   * each machine that answers, and with null for the leader's own host. `needed` yields the payloads of the jobs that count on it: with
+   * null all that have not ended, else those with an attempt on that machine. Runs beside all other calls; removes only what it
+   * knows as its own. A throw is logged and harms nobody.
+   */
+  tidy?(machine: MachineAccess | null, needed: AsyncIterable<JsonValue>, context: WorkerContext): Promise<void>
 }

@@ -9,6 +9,7 @@ import { schedule, type Placement } from '../scheduler/schedule.js'
 import type { Snapshot } from '../scheduler/snapshot.js'
 import type { Bell } from './bell.js'
 import type { Desk } from './desk.js'
+import { daily, tidyHere } from './housekeeping.js'
 import { Keeper } from './keeper.js'
 import { whyUnresolved } from './secrets.js'
 
@@ -45,9 +46,11 @@ export class Term {
     const { store, over, clock, tuning, tasks } = this.#desk
     await this.#engageKeepers()
     const forget = store.onChange(this.#recordChanged)
+    const isDue = daily(this.#desk)
     try {
       while (!over.aborted) {
         await this.#sweep()
+        if (this.#options.places && isDue()) tasks.run(() => tidyHere(this.#desk))
         const due = this.#nextDueAt === null ? tuning.sweepMs : Math.max(10, this.#nextDueAt - clock.now())
         const rung = await this.#bell.heard(clock, Math.min(tuning.sweepMs, due), over)
         if (!rung) this.#changed = true

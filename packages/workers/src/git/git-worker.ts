@@ -21,6 +21,8 @@ import { checkInput, inputSchema, payloadSchema, type Payload } from './input.js
 import { fetchThere } from './machine-fetch.js'
 import { holds, mirrorNamed, type Mirror } from './mirror.js'
 import { pin } from './pin.js'
+import { tidyHere } from './retention.js'
+import { tidyThere } from './retention-there.js'
 import { send } from './send.js'
 import { Turns } from './turns.js'
 
@@ -72,6 +74,10 @@ export function gitWorker(options: GitWorkerOptions): Worker {
       return { ...planOf(payload), workspace: checkoutScript(there, payload) }
     },
     collect: async ({ result }) => parseResult(result),
+    async tidy(machine, needed, { signal, logger }) {
+      const place = { mirrors, clock, signal, logger }
+      await (machine === null ? tidyHere(needed, place) : tidyThere(machine, needed, place))
+    },
   }
 }
 

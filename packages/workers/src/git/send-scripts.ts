@@ -80,11 +80,11 @@ export function receiveScript(mirror: string, commit: string, { objectFormat, hi
   ].join('\n')
 }
 
-/** Functions that take and give back the lock of the mirror `$M`. */
+/** Functions that take and give back the lock of the mirror `$M`. `lock -n` fails where somebody holds it. */
 export const LOCK = `lock() {
   exec 9>"$M.lock"
-  if command -v flock >/dev/null; then flock 9
-  elif command -v perl >/dev/null; then perl -e 'open(F, ">&=9") && flock(F, 2) or exit 1'
+  if command -v flock >/dev/null; then flock $1 9
+  elif command -v perl >/dev/null; then perl -e 'open(F, ">&=9") && flock(F, @ARGV ? 6 : 2) or exit 1' -- $1
   else exit ${EXIT.noLock}
   fi
 }

@@ -35,7 +35,8 @@ async function entries(directory: string): Promise<string[]> {
   return (await readdir(directory).catch(ifMissing([]))).map((name) => join(directory, name))
 }
 
-async function isOlder(path: string, than: number): Promise<boolean> {
+/** Whether there is such a file, last changed before that moment (epoch milliseconds). */
+export async function isOlder(path: string, than: number): Promise<boolean> {
   const found = await stat(path).catch(ifMissing(undefined))
   return found !== undefined && found.mtimeMs < than
 }
