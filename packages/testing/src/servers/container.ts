@@ -3,13 +3,26 @@
  * Invariant: it carries our labels from its first moment, so nothing can be left unnamed.
  */
 import { randomInt } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { MusterError } from '@muster/core'
 import { GenericContainer, Wait } from 'testcontainers'
 import { engine, type EngineContainer } from './engine.js'
 import { serverImage } from './image.js'
-import { ignoreGone, labels, removeLeftMachines } from './leftovers.js'
+import { labels, removeContainersOf, removeLeftMachines } from './leftovers.js'
 
-/** Files of a container by path. */
-export type Files = Readonly<Record<string, string>>
+/** What a container is to be. */
+export interface Order {
+  /** Runs below a small init. */
+  readonly command: readonly string[]
+  /** Files by path, there before the command starts. */
+  readonly contents: Readonly<Record<string, string>>
+  /** The port inside that is published. */
+  readonly port: number
+  /** What the command has printed when the container is up. */
+  readonly ready: RegExp
+  /** The directory of this host that goes when the container goes. */
+  readonly files: string
+}
 
 /** A container that runs, and the port of 127.0.0.1 behind which its port lies. */
 export interface Running {
@@ -23,36 +36,50 @@ const TRIES = 8
 let swept: Promise<unknown> | undefined
 
 /**
- * Starts `command` below a small init and waits until it has printed `ready`. What interrupted runs left is removed first,
- * once per process.
+ * Starts a container and waits until it is ready. What interrupted runs left is removed first, once per process.
+ * @throws MusterError `MACHINE_UNUSABLE` with what it printed when it does not get ready; nothing of it is left then
  */
-export async function startContainer(command: string[], files: Files, inside: number, ready: RegExp): Promise<Running> {
+export async function startContainer(order: Order): Promise<Running> {
   await (swept ??= removeLeftMachines())
   const image = await serverImage()
   for (let tried = 1; ; tried += 1) {
     // Below the kernel's ephemeral ports: a machine that is off for a moment must find its port free again.
     const port = randomInt(10_000, 32_000)
+    const printed: string[] = []
     try {
-      const started = await new OnLoopback(image)
-        .publish(inside, port)
-        .withCommand(['/usr/bin/tini', '--', ...command])
-        .withLabels(labels())
-        .withTmpFs({ '/run': 'mode=755' })
-        .withCopyContentToContainer(Object.entries(files).map(([target, content]) => ({ target, content })))
-        .withAutoCleanup(false)
-        .withWaitStrategy(Wait.forLogMessage(ready))
-        .withStartupTimeout(60_000)
-        .start()
-      return { container: (await engine()).getContainer(started.getId()), port }
-    } catch (error) {
-      if (!/port is already allocated|address already in use/.test(String(error)) || tried === TRIES) throw error
+      return { port, container: await start(image, order, port, printed) }
+    } catch (cause) {
+      await removeContainersOf(order.files)
+      if (/port is already allocated|address already in use/.test(String(cause)) && tried < TRIES) continue
+      const message = `the test machine does not come up: ${String(cause)}\n${printed.join('')}`
+      throw new MusterError('MACHINE_UNUSABLE', message.trim(), {
+        hint: 'What it printed stands in the message.',
+        cause,
+      })
     }
   }
 }
 
-/** Removes a container with all it holds; one that is gone already is fine. */
-export async function removeContainer(container: EngineContainer): Promise<void> {
-  await container.remove({ force: true, v: true }).catch(ignoreGone)
+async function start(image: string, order: Order, port: number, printed: string[]): Promise<EngineContainer> {
+  const contents = Object.entries(order.contents).map(([target, content]) => ({ target, content }))
+  // Heard only until it is ready: later it would keep the process of the test alive.
+  const heard: Readable[] = []
+  const hear = (stream: Readable): void => {
+    heard.push(stream.on('data', (bytes: Buffer) => printed.push(bytes.toString())))
+  }
+  const started = await new OnLoopback(image)
+    .publish(order.port, port)
+    .withCommand(['/usr/bin/tini', '--', ...order.command])
+    .withLabels(labels(order.files))
+    .withTmpFs({ '/run': 'mode=755' })
+    .withCopyContentToContainer(contents)
+    .withAutoCleanup(false)
+    .withLogConsumer(hear)
+    .withWaitStrategy(Wait.forLogMessage(order.ready))
+    .withStartupTimeout(60_000)
+    .start()
+  for (const stream of heard) stream.destroy()
+  return (await engine()).getContainer(started.getId())
 }
 
 /** What testcontainers has no words for: the address of a published port, loop devices for a disk of its own. */

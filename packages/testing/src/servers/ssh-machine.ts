@@ -3,14 +3,15 @@
  * Invariant: what a test sees of it is what it would see of a machine on a desk: its own processes, files, host keys and boot.
  */
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MusterError } from '@muster/core'
-import { removeContainer, startContainer, type Running } from './container.js'
+import { startContainer, type Running } from './container.js'
 import { exec, type ExecOptions, type Executed } from './exec.js'
+import { FILES_PREFIX, removeContainersOf } from './leftovers.js'
 import { BOOT, CLIENT_KEY, furnish, HOST_KEY, prepare, USER, type MachineSetup } from './scripts.js'
 
 /** What a machine is to be like. Everything has a default: a usual Debian account with bash. */
@@ -71,12 +72,18 @@ const HOST = '127.0.0.1'
  */
 export async function startSshMachine(options: SshMachineOptions = {}): Promise<SshMachine> {
   const setup = withDefaults(options)
-  const files = { '/machine/boot': BOOT, '/machine/prepare': prepare(setup), '/machine/furnish': furnish(setup) }
-  const running = await startContainer(['/bin/busybox', 'sh', '/machine/boot'], files, 22, /Server listening/)
+  const files = await mkdtemp(join(tmpdir(), FILES_PREFIX))
+  const running = await startContainer({
+    command: ['/bin/busybox', 'sh', '/machine/boot'],
+    contents: { '/machine/boot': BOOT, '/machine/prepare': prepare(setup), '/machine/furnish': furnish(setup) },
+    port: 22,
+    ready: /Server listening/,
+    files,
+  })
   try {
-    return await machine(running)
+    return await machine(running, files)
   } catch (error) {
-    await removeContainer(running.container)
+    await removeContainersOf(files)
     throw error
   }
 }
@@ -87,15 +94,15 @@ function withDefaults(options: SshMachineOptions): MachineSetup {
   return { ...plain, ...options, diskBytes, password }
 }
 
-async function machine({ container, port }: Running): Promise<SshMachine> {
+async function machine({ container, port }: Running, directory: string): Promise<SshMachine> {
   const { NetworkSettings } = await container.inspect()
   const internalHost = Object.values(NetworkSettings.Networks)[0]?.IPAddress ?? ''
   const keys = await exec(container, `cat ${HOST_KEY}.pub /etc/ssh/ssh_host_ecdsa_key.pub ${CLIENT_KEY}`)
   const [ed25519 = '', ecdsa = '', ...identity] = keys.stdout.split('\n')
-  const directory = await mkdtemp(join(tmpdir(), 'muster-test-ssh-'))
   const identityFile = join(directory, 'identity')
   const knownHosts = join(directory, 'known_hosts')
   const named = [`[${HOST}]:${port}`, internalHost].flatMap((name) => [`${name} ${ed25519}`, `${name} ${ecdsa}`])
+  await mkdir(directory, { recursive: true, mode: 0o700 })
   await writeFile(identityFile, identity.join('\n'), { mode: 0o600 })
   await writeFile(knownHosts, `${named.join('\n')}\n`)
   const answers = (): Promise<void> => sshdAnswers(port)
@@ -120,10 +127,7 @@ async function machine({ container, port }: Running): Promise<SshMachine> {
       await container.start()
       await answers()
     },
-    async remove() {
-      await removeContainer(container)
-      await rm(directory, { recursive: true, force: true })
-    },
+    remove: () => removeContainersOf(directory),
   }
 }
 

@@ -1,10 +1,18 @@
 /** Machines in containers, met as a user meets them: with the real ssh client, its key file and its known_hosts. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { removeLeftMachines, startSshMachine, type SshMachine, type SshMachineOptions } from '@muster/testing/servers'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+
+// Other test files have machines too: the files of these lie apart.
+const scratch = mkdtempSync(join(tmpdir(), 'muster-test-'))
+process.env['TMPDIR'] = scratch
+afterAll(() => rmSync(scratch, { recursive: true }))
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
@@ -170,6 +178,15 @@ describe('unusual machines', () => {
     expect(await ssh(machine, 'cat file; stat -f -c %T .')).toBe('kept\next2/ext3')
   })
 
+  test('one that does not come up says what it printed, and leaves nothing', async () => {
+    const before = await readdir(scratch)
+    await expect(startSshMachine({ setup: 'echo "I broke" >&2; exit 1' })).rejects.toMatchObject({
+      code: 'MACHINE_UNUSABLE',
+      message: expect.stringContaining('I broke') as string,
+    })
+    expect(await readdir(scratch)).toEqual(before)
+  })
+
   test('remove leaves nothing here either, and may be said twice', async () => {
     const machine = await startSshMachine()
     await machine.remove()
@@ -192,9 +209,10 @@ test('what an interrupted run left is removed, and what a living one owns is not
   expect(await removeLeftMachines()).not.toContain(id)
   other.kill('SIGKILL')
   await once(other, 'exit')
-  const removed = await removeLeftMachines()
-  expect(removed).not.toContain(mine.containerId)
-  expect(await removeLeftMachines()).toEqual([])
+  await removeLeftMachines()
+  // Another run may have been first: gone it is all the same, its files here too.
+  await expect(promisify(execFile)('docker', ['inspect', id])).rejects.toThrow(/No such/)
   expect(await ssh(mine, 'echo alive')).toBe('alive')
   await mine.remove()
+  expect(await readdir(scratch)).toEqual([])
 })
