@@ -54,7 +54,8 @@ module.exports = {
       'no-undeclared',
       'what a package imports stands in its package.json',
       { path: '^packages/[^/]+/src/' },
-      { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev'] },
+      // An optional peer is called undeclared too, because it stands in peerDependenciesMeta as well.
+      { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev'], dependencyTypesNot: ['npm-peer'] },
     ),
     between(
       'cluster-scheduler-is-pure',
