@@ -4,7 +4,7 @@
  */
 import { abortReason, type Clock } from '@muster/core'
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import type { Readable, Writable } from 'node:stream'
+import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { errno } from './errno.js'
 import { gitFailure } from './git-errors.js'
 
@@ -34,10 +34,10 @@ export interface GitAnswer {
 
 /** Runs git to its end. Throws a typed error with git's words, without credentials, on any other end than an answer. */
 export async function runGit(args: readonly string[], call: GitCall): Promise<GitAnswer> {
-  const running = startGit(args, call)
+  const child = spawnGit(args, call)
   const chunks: Buffer[] = []
-  running.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const code = await running.ended
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const code = await follow(child, args, call)
   return { code, stdout: Buffer.concat(chunks).toString('utf8') }
 }
 
@@ -47,8 +47,14 @@ export interface RunningGit {
   readonly ended: Promise<number>
 }
 
-/** Starts git in a process group of its own. */
+/** Starts git. Its output waits for whoever reads it, however late: of a child that has ended Node throws away what nobody reads. */
 export function startGit(args: readonly string[], call: GitCall): RunningGit {
+  const child = spawnGit(args, call)
+  return { stdout: child.stdout.pipe(new PassThrough()), ended: follow(child, args, call) }
+}
+
+/** In a process group of its own. */
+function spawnGit(args: readonly string[], call: GitCall): Child {
   call.signal.throwIfAborted()
   const child = spawn('git', args, {
     cwd: call.cwd,
@@ -59,7 +65,7 @@ export function startGit(args: readonly string[], call: GitCall): RunningGit {
   // A git that ends before it has read its input is judged by its exit, not by our broken pipe.
   child.stdin.on('error', () => undefined)
   child.stdin.end(call.stdin ?? '')
-  return { stdout: child.stdout, ended: follow(child, args, call) }
+  return child
 }
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>

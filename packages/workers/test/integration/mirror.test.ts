@@ -133,6 +133,19 @@ describe('sending', () => {
     expect((await bench.launch(payload, machine)).command?.stdout.toString()).toBe('x\n')
   })
 
+  test('a machine that begins to read when the pack has long been made gets all of it', async () => {
+    const bench = await gitBench()
+    const payload = await bench.resolve({ repo: await bench.repository('repo', { 'hello.txt': 'x\n' }), run })
+    const late: MachineAccess = {
+      ...bench.other,
+      run: async (script, options = {}) => {
+        if (options.stdin !== undefined) await expect.poll(() => running(bench.mirrors)).toEqual([])
+        return bench.other.run(script, options)
+      },
+    }
+    expect((await bench.launch(payload, late)).command?.stdout.toString()).toBe('x\n')
+  })
+
   test('eight sendings at once, by controllers that do not know of each other', async () => {
     const bench = await gitBench()
     const repo = await bench.repository('repo', { 'hello.txt': 'x\n' })
@@ -182,4 +195,11 @@ describe('sending', () => {
 async function which(tool: string): Promise<string> {
   const { stdout } = await execute(['sh', '-c', `command -v ${tool}`], { cwd: '/', env: environment, stdin: '' })
   return stdout.toString().trim()
+}
+
+/** Processes whose command line names the directory; those that have ended have none. */
+async function running(directory: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return lines.filter((line) => line.includes(directory))
 }
