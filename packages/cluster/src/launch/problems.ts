@@ -9,6 +9,8 @@ type Problem = Probe['problems'][number]
 /** Beyond this a time that a machine told means nothing to a person who compares it with ours, milliseconds. */
 const SKEW_MS = 5_000
 const LITTLE_BYTES = 2 ** 30
+/** Less than an attempt's own files and its exit record need. */
+const FULL_BYTES = 2 ** 20
 
 /** What the judgement needs beside the probe itself. */
 export interface Findings {
@@ -37,7 +39,8 @@ function disk({ disk: { freeBytes }, stateDir, user }: Omit<Probe, 'problems'>, 
   const mend = `df -h ${quote(stateDir)} && df -i ${quote(stateDir)}`
   const elsewhere = `stateDir: /scratch/${user}/muster`
   const problems: Problem[] = []
-  if (freeBytes === 0) problems.push({ text: `the disk of ${stateDir} is full`, mend, fatal: true })
+  if (freeBytes !== null && freeBytes < FULL_BYTES)
+    problems.push({ text: `the disk of ${stateDir} is full`, mend, fatal: true })
   else if (freeBytes !== null && freeBytes < LITTLE_BYTES)
     problems.push({ text: `${Math.floor(freeBytes / 2 ** 20)} MiB are free for ${stateDir}`, mend, fatal: false })
   if (freeInodes === 0)

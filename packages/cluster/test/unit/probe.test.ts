@@ -49,7 +49,8 @@ describe('what a machine lacks', () => {
   test.each([
     ['git=\n', '', false, 'git'],
     ['disk=/dev/sda1 100 100 0 100% /a b\n', '', true, 'full'],
-    ['disk=/dev/my disk 100 50 9 50% /\n', '', false, 'MiB'],
+    ['disk=/dev/sda1 100 90 1000 90% /\n', '', true, 'full'],
+    ['disk=/dev/my disk 100 50 90000 50% /\n', '', false, '87 MiB'],
     ['inodes=/dev/sda1 9 9 0 100% /\n', '', true, 'inodes'],
     ['', 'fileSystem=tmpfs\n', false, 'memory'],
     ['cleaner=10d /tmp systemd-tmpfiles\n', '', false, '10d'],
