@@ -7,6 +7,7 @@
 import { systemClock, type Clock } from '@muster/core'
 import picocolors from 'picocolors'
 import { once } from 'node:events'
+import { createInterface } from 'node:readline/promises'
 import type { Writable } from 'node:stream'
 import { cut } from './render/table.js'
 
@@ -101,6 +102,18 @@ export class Io {
     return () => {
       stop()
       this.live('')
+    }
+  }
+
+  /** Asks the person at the terminal; undefined where nobody is there to answer. */
+  async ask(question: string): Promise<string | undefined> {
+    if (!process.stdin.isTTY || this.err.isTTY !== true) return undefined
+    this.live('')
+    const terminal = createInterface({ input: process.stdin, output: this.err })
+    try {
+      return await terminal.question(question)
+    } finally {
+      terminal.close()
     }
   }
 

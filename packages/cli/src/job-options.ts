@@ -81,7 +81,8 @@ export function submitOptionsOf(flags: JobFlags): SubmitOptions {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 
-function pair(what: string): (text: string, before: Pairs) => Pairs {
+/** Reads NAME=VALUE of a repeatable option. */
+export function pair(what: string): (text: string, before: Pairs) => Pairs {
   return (text, before) => {
     const at = text.indexOf('=')
     if (at < 1) throw new InvalidArgumentError(`${what} is written NAME=VALUE.`)
@@ -105,7 +106,8 @@ function whole(text: string): number {
   return Number(text)
 }
 
-function amount(text: string): number {
+/** Reads a number above 0. */
+export function amount(text: string): number {
   if (!/^\d{1,9}(\.\d+)?$/.test(text) || Number(text) === 0)
     throw new InvalidArgumentError('Expected a number above 0.')
   return Number(text)

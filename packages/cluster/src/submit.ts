@@ -44,9 +44,10 @@ export interface SubmitDeps {
   readonly logger: Logger
 }
 
-/** Reads the facts of all machines that the record knows. */
+/** Reads the facts of all machines that the record knows, but for those that its leader does not (any more). */
 export async function readFacts(store: JobStore): Promise<RecordedFacts> {
-  return new Map((await store.machines()).map((machine) => [machine.name, factsOf(machine)]))
+  const machines = (await store.machines()).filter(({ trouble }) => trouble?.code !== 'UNKNOWN_MACHINE')
+  return new Map(machines.map((machine) => [machine.name, factsOf(machine)]))
 }
 
 /** Records the job, or finds the one that the key names. */

@@ -12,6 +12,7 @@ import type { Desk } from './desk.js'
 import { daily, tidyHere } from './housekeeping.js'
 import { Keeper } from './keeper.js'
 import { whyUnresolved } from './secrets.js'
+import { markUnconfigured } from './silence.js'
 
 const PAGE = 256
 const PAGE_MAX = 10_000
@@ -90,6 +91,7 @@ export class Term {
         { machines: [...new Set(homeless.map(({ attempt }) => attempt.machine))] },
         'jobs run on machines that are not configured here; they stay as they are',
       )
+    await markUnconfigured(this.#desk, this.#options.registry.configs)
   }
 
   /** One bounded step over the record. */

@@ -43,6 +43,11 @@ export function explainJob(input: ExplainInput): Explanation {
     }
   if (input.unresolved !== undefined)
     return { ...base, sentence: `waits: ${input.unresolved}`, reasons: [{ machine: null, reason: input.unresolved }] }
+  const wanted = job.spec.machine
+  if (wanted !== undefined && !input.machines.some(({ name }) => name === wanted)) {
+    const reason = `${leader.holder}, who leads, has not looked at it yet (started before ${wanted} was configured, it never will)`
+    return { ...base, sentence: `waits: ${wanted}: ${reason}`, reasons: [{ machine: wanted, reason }] }
+  }
   const machines = input.machines.map((machine) => viewOf(machine, input.live, input.now))
   const reasons = refusals(asWaiting(job), { machines, workers: input.workers, leader: leader.holder })
   const fits = machines.some((machine) => !reasons.some((r) => r.machine === null || r.machine === machine.name))

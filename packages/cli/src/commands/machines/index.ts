@@ -1,10 +1,13 @@
 /** `muster machines`: which there are and how they are, and what an operator does with one. */
 import type { Command } from 'commander'
 import { withMuster } from '../../session.js'
+import { amount, pair } from '../../job-options.js'
 import { JSON_OPTION, type Surroundings } from '../command.js'
+import { addMachine, type AddFlags } from './add.js'
 import { drain, resume, type DrainFlags } from './drain.js'
 import { listMachines } from './list.js'
 import { probeMachines } from './probe.js'
+import { removeMachine } from './remove.js'
 
 interface Flags {
   readonly json?: boolean
@@ -33,6 +36,37 @@ export function addMachines(program: Command, surroundings: Surroundings): void 
       withMuster(io, false, async (muster) => {
         exit(await probeMachines(surroundings, muster, names, flags))
       }),
+    )
+  machines
+    .command('add')
+    .description('add a machine that is reached over SSH: its host key, a look at it, the configuration, a first job')
+    .argument('<name>', 'what it is called here')
+    .argument('<destination>', 'user@host, user@host:port, or a Host of your ssh configuration')
+    .option('--label <name=value>', 'what jobs may ask for; repeatable', pair('a label'), {})
+    .option('--cpus <n>', 'slots for jobs; what it has unless given', amount)
+    .option('--memory <size>', 'for jobs; what it has unless given')
+    .option('--gpus <uuid,...>', 'only these; all unless given')
+    .option('--state-dir <path>', 'our directory there')
+    .option('--identity <file>', 'the private key to log in with')
+    .option('--passphrase-env <variable>', 'where its passphrase is read')
+    .option('--password-env <variable>', 'where the password is read')
+    .option('--fingerprint <SHA256:…>', 'of its host key, as compared')
+    .option('--trust', 'accept the host key that it shows, without a comparison')
+    .option('--dry-run', 'show what would be written')
+    .option('--no-first-job', 'do not try it with a job')
+    .option(...JSON_OPTION)
+    .addHelpText('after', '\nUndo it with: muster machines remove NAME')
+    .action(async (name: string, destination: string, flags: AddFlags) => {
+      exit(await addMachine(io, name, destination, flags))
+    })
+  machines
+    .command('remove')
+    .description('take a machine out of the configuration; what runs there is left alone')
+    .argument('<name>')
+    .option('--yes', 'even where attempts may still be there')
+    .option(...JSON_OPTION)
+    .action((name: string, flags: Flags & { yes?: boolean }) =>
+      withMuster(io, false, (muster) => removeMachine(io, muster, name, flags)),
     )
   machines
     .command('drain')
