@@ -22,7 +22,7 @@ interface Far {
 }
 
 /** An ssh that keeps a log, as a configuration of a home names it. */
-async function sshAt(bench: Bench, home: string, script: string): Promise<string> {
+async function sshAt(home: string, script: string): Promise<string> {
   await mkdir(home, { recursive: true })
   const log = join(home, 'ssh.log')
   await writeFile(log, '')
@@ -33,10 +33,10 @@ async function sshAt(bench: Bench, home: string, script: string): Promise<string
 
 /** The controller's user and a machine, each with an ssh of its own. */
 async function two(bench: Bench, there = HERE): Promise<Far> {
-  await sshAt(bench, bench.home, HERE)
+  await sshAt(bench.home, HERE)
   setEnvironment({ HOME: bench.home, XDG_CONFIG_HOME: join(bench.home, '.config') })
   const home = bench.path('far-home')
-  const log = await sshAt(bench, home, there)
+  const log = await sshAt(home, there)
   const stateDir = bench.path('far-state')
   await mkdir(stateDir, { mode: 0o700 })
   const calls = async (): Promise<string[]> => (await readFile(log, 'utf8')).split('\n').filter((line) => line !== '')
@@ -95,10 +95,10 @@ describe("fetch: 'machine'", () => {
       hint: expect.stringContaining(`git ls-remote git@example.org:${path}`) as string,
     })
     // The commit is there at the submit and gone at the launch.
-    await sshAt(bench, far.home, `exec sh -c "git-upload-pack '${await bench.repository('other', { a: 'a' })}'"`)
+    await sshAt(far.home, `exec sh -c "git-upload-pack '${await bench.repository('other', { a: 'a' })}'"`)
     await expect(bench.prepare(payload, far.machine)).rejects.toMatchObject({ code: 'REF_NOT_FOUND' })
     // And it recovers by itself.
-    await sshAt(bench, far.home, HERE)
+    await sshAt(far.home, HERE)
     expect((await bench.launch(payload, far.machine)).command?.stdout.toString()).toBe('hello\n')
   })
 
@@ -148,7 +148,7 @@ describe("fetch: 'machine'", () => {
       fetch: 'machine',
     })
     for (const instead of [`ext::${trap} `, 'file:///', path]) {
-      await sshAt(bench, far.home, HERE)
+      await sshAt(far.home, HERE)
       await writeFile(join(far.home, '.gitconfig'), `[url "${instead}"]\n  insteadOf = git@example.org:${path}\n`)
       await expect(bench.prepare(again, far.machine)).rejects.toMatchObject({ code: 'REPO_UNSAFE' })
     }
@@ -170,7 +170,7 @@ describe("fetch: 'machine'", () => {
     expect(await settled).toMatchObject({ name: 'AbortError' })
     // The bench's machine ends its shell alone; a transport ends all that it started.
     process.kill(Number(await readFile(pids, 'utf8')))
-    await sshAt(bench, far.home, HERE)
+    await sshAt(far.home, HERE)
     expect((await bench.launch(payload, far.machine)).command?.stdout.toString()).toBe('hello\n')
   })
 })
