@@ -19,12 +19,13 @@ export class FaultyRegistry extends MachineRegistry {
 
   override reach(name: string): ReachedMachine {
     const reached = super.reach(name)
-    const { launcher } = reached
+    const { launcher, transport } = reached
     const heard = (): void => {
       if (this.silent) throw new MusterError('TRANSPORT_LOST', 'the machine is silent')
     }
     return {
       ...reached,
+      transport: { ...transport, run: async (...args) => (heard(), transport.run(...args)) },
       launcher: {
         ...launcher,
         probe: async (...args) => (heard(), launcher.probe(...args)),
@@ -54,8 +55,7 @@ export class Leading {
 
   static async over(world: World): Promise<Leading> {
     const store = await openStore(join(world.directory, 'jobs.db'), { ...tools, lease: LEASE })
-    const stateDir = join(world.directory, 'machine')
-    const registry = new FaultyRegistry([{ name: 'local', transport: 'local', stateDir, cpus: 8 }], tools)
+    const registry = new FaultyRegistry(world.machines, tools)
     const leader = new Leader({
       store,
       registry,
@@ -65,7 +65,7 @@ export class Leading {
       holder: 'test',
       caretaker: false,
       ...tools,
-      tuning: { stuckRetryMs: 200, inspectMs: 100, backoffMs: 50, backoffMaxMs: 200 },
+      tuning: { stuckRetryMs: 200, inspectMs: 100, backoffMs: 50, backoffMaxMs: 200, idleMs: 200 },
       announce: () => undefined,
     })
     return new Leading(store, registry, leader)
