@@ -146,8 +146,13 @@ export function scheduling(
       return jobRecord(await fenced(epoch, done))
     },
 
-    async confirmGone(epoch: number, { jobId, attempt, token }: t.AttemptRef, actor: string): Promise<void> {
-      await fenced(epoch, driver.transaction('confirmGone', epoch, jobId, attempt, token, actor))
+    async confirmGone(
+      epoch: number,
+      { jobId, attempt, token }: t.AttemptRef,
+      actor: string,
+      report?: EventData,
+    ): Promise<void> {
+      await fenced(epoch, driver.transaction('confirmGone', epoch, jobId, attempt, token, actor, json(report)))
     },
 
     async live(options: { machine?: string; jobId?: string } = {}): Promise<readonly t.LiveAttempt[]> {

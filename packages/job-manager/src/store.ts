@@ -118,8 +118,8 @@ export interface JobStore extends Closable {
     actor: string,
     data?: EventData,
   ): Promise<JobRecord>
-  /** The attempt is confirmed gone from its machine after all. */
-  confirmGone(epoch: number, ref: AttemptRef, actor: string): Promise<void>
+  /** The attempt is confirmed gone from its machine after all; what the machine reports of its end is kept as an event (`report-refused`). */
+  confirmGone(epoch: number, ref: AttemptRef, actor: string, report?: EventData): Promise<void>
   /** Attempts that may exist on machines: open ones, those not confirmed gone, those still collecting. Optionally of one machine or job. */
   live(options?: { readonly machine?: string; readonly jobId?: string }): Promise<readonly LiveAttempt[]>
   wishes(): Promise<readonly Wish[]>

@@ -6,10 +6,11 @@
  * Invariant: it ends only when the job has ended and every byte was handed out. A connection that breaks pauses it. What
  * is not taken is not read: a slow reader costs the job nothing and this process no memory.
  */
-import { isMusterError, isTerminal, MusterError } from '@muster/core'
+import { isTerminal, MusterError } from '@muster/core'
 import type { AttemptRecord } from '@muster/job-manager'
 import { join } from 'node:path'
 import type { AttemptKey, LogChunk } from '../launch/launcher.js'
+import { isSilence } from '../machines/lost.js'
 import { JobChanges } from './changes.js'
 import { readJob, type HandleDeps } from './deps.js'
 import { collectedDirectory, readFrom } from './files.js'
@@ -127,7 +128,7 @@ class AttemptLog {
       const launcher = await deps.launcher(attempt.machine)
       return await launcher.logs(key, { offset: this.#offset, maxBytes: CHUNK_BYTES }, signal)
     } catch (error) {
-      if (isMusterError(error, 'TRANSPORT_LOST')) return undefined
+      if (isSilence(error)) return undefined
       // Collected and removed between our reading of the record and this question: the file has it.
       if ((await this.#facts()).attempt.files) return NOTHING_YET
       throw error

@@ -7,6 +7,7 @@ import type { LiveAttempt, Wish } from '@muster/job-manager'
 import type { Observation } from '../launch/launcher.js'
 import { totalHeld, type Holding } from '../scheduler/snapshot.js'
 import type { Bell } from './bell.js'
+import { bury } from './burying.js'
 import { collect } from './collecting.js'
 import type { Desk } from './desk.js'
 import { end } from './ending.js'
@@ -197,7 +198,7 @@ export class Attempts {
 
   async #bury(machine: ManagedMachine, remover: Remover, t: Tracked): Promise<void> {
     if (!(await stop(this.#desk, machine, t))) throw new Error('processes of a replaced attempt survive')
-    await this.#desk.store.confirmGone(this.#desk.epoch, t.ref, this.#desk.actor)
+    await bury(this.#desk, machine, t)
     this.#forget(t, remover)
   }
 

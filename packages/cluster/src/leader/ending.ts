@@ -15,6 +15,7 @@ import {
 } from '@muster/core'
 import type { JobRecord, StoredResult } from '@muster/job-manager'
 import type { ExitRecord } from '../launch/launcher.js'
+import { isWayBlocked } from '../machines/lost.js'
 import type { Desk } from './desk.js'
 import type { ManagedMachine } from './machine.js'
 import { assigned, type Ending, type Tracked } from './tracked.js'
@@ -95,7 +96,7 @@ async function resultOf(
     const value = await worker.collect(report, machine.access, machine.workerContext(t, desk.over))
     return value === undefined ? undefined : await storeResult(desk, value)
   } catch (error) {
-    if (isMusterError(error, 'TRANSPORT_LOST') || desk.over.aborted) throw error
+    if (isWayBlocked(error) || desk.over.aborted) throw error
     desk.logger.warn({ err: error }, 'the result could not be collected')
     return {
       note: {

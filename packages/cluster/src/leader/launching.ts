@@ -4,6 +4,7 @@
  */
 import { isMusterError } from '@muster/core'
 import type { StartOutcome } from '../launch/launcher.js'
+import { isWayBlocked } from '../machines/lost.js'
 import type { Desk } from './desk.js'
 import type { ManagedMachine } from './machine.js'
 import { resolveSecrets } from './secrets.js'
@@ -50,8 +51,7 @@ export async function launch(desk: Desk, machine: ManagedMachine, t: Tracked): P
     )
   } catch (error) {
     // Not the job's fault, or not yet known whether it started: the phase stays, and the keeper tries again.
-    if (signal.aborted || isMusterError(error, 'TRANSPORT_LOST') || isMusterError(error, 'SCHEDULER_SUPERSEDED'))
-      throw error
+    if (signal.aborted || isWayBlocked(error) || isMusterError(error, 'SCHEDULER_SUPERSEDED')) throw error
     if (isMusterError(error, 'SECRET_UNRESOLVED')) return await giveBack(desk, machine, t, error.message)
     return await fail(desk, machine, t, error)
   } finally {

@@ -30,7 +30,7 @@ it('keeps MUSTER_KEEP across attempts, for a week after the end, and never touch
   await mkdir(join(world.directory, 'machine', 'keep', STRANGE))
   expect((await kept()).sort()).toEqual([STRANGE, id].sort())
   const later = { ...systemClock, now: () => systemClock.now() + 8 * 86_400_000 }
-  await world.here('lead', () => expect.poll(kept, { timeout: 10_000 }).toEqual([STRANGE]), later)
+  await world.here('lead', () => expect.poll(kept, { timeout: 10_000 }).toEqual([STRANGE]), { clock: later })
 })
 
 it('has workers tidy up, here and on each machine, with the jobs that still count on them; one that fails stops no other', async () => {

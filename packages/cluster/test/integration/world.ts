@@ -1,6 +1,6 @@
 /** What the cluster's integration tests share: a directory, controllers in processes of their own, and one in this process. */
-import { openCluster, type Cluster, type ClusterOptions } from '@muster/cluster'
-import { silentLogger, systemClock, systemIds, type Clock, type Worker } from '@muster/core'
+import { openCluster, type Cluster, type ClusterOptions, type MachineConfig } from '@muster/cluster'
+import { silentLogger, systemClock, systemIds, type Clock, type SubmitOptions, type Worker } from '@muster/core'
 import { openStore, type JobStore } from '@muster/job-manager'
 import { openOrchestrator } from '@muster/orchestrator'
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -34,17 +34,36 @@ export interface Controller {
   readonly ended: Promise<NodeJS.Signals | null>
 }
 
-/** A directory with a record in it. */
+/** The machines of a world, told its directory. */
+export type MachinesOf = (directory: string) => readonly MachineConfig[]
+
+/** The machine at hand alone. */
+const atHand: MachinesOf = (directory) => [
+  { name: 'local', transport: 'local', stateDir: join(directory, 'machine'), cpus: 8 },
+]
+
+/** How a world is used from this process. */
+export interface HereOptions {
+  /** Of the cluster and, unless it has one of its own, of the record. */
+  readonly clock?: Clock
+  readonly storeClock?: Clock
+  readonly tuning?: ClusterOptions['tuning']
+}
+
+/** A directory with a record in it, and the machines that its controllers know. */
 export class World {
   readonly directory: string
+  readonly machines: readonly MachineConfig[]
   readonly #children: Controller[] = []
 
-  private constructor(directory: string) {
+  private constructor(directory: string, machines: readonly MachineConfig[]) {
     this.directory = directory
+    this.machines = machines
   }
 
-  static async make(name: string): Promise<World> {
-    return new World(await mkdtemp(join(tmpdir(), `muster-test-${name}-`)))
+  static async make(name: string, machines: MachinesOf = atHand): Promise<World> {
+    const directory = await mkdtemp(join(tmpdir(), `muster-test-${name}-`))
+    return new World(directory, machines(directory))
   }
 
   /** Ends what is left and removes the directory. */
@@ -58,9 +77,13 @@ export class World {
   }
 
   controller(
-    options: { readonly crash?: string; readonly submit?: { readonly argv: readonly string[] } } = {},
+    options: {
+      readonly crash?: string
+      readonly submit?: { readonly argv: readonly string[]; readonly options?: SubmitOptions }
+    } = {},
   ): Controller {
-    const argument = JSON.stringify({ directory: this.directory, lease: LEASE, ...options })
+    const { directory, machines } = this
+    const argument = JSON.stringify({ directory, machines, lease: LEASE, ...options })
     const child = spawn(process.execPath, [CONTROLLER, argument], { stdio: ['pipe', 'pipe', 'inherit'] })
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
     const ended = once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null)
@@ -78,16 +101,15 @@ export class World {
   async here<T>(
     mode: ClusterOptions['mode'],
     use: (cluster: Cluster, store: JobStore) => Promise<T>,
-    clock: Clock = systemClock,
+    { clock = systemClock, storeClock = clock, tuning }: HereOptions = {},
   ): Promise<T> {
+    const { directory, machines } = this
     const tools = { clock, ids: systemIds, logger: silentLogger }
-    const store = await openStore(join(this.directory, 'jobs.db'), { ...tools, lease: LEASE })
+    const store = await openStore(join(directory, 'jobs.db'), { ...tools, clock: storeClock, lease: LEASE })
     const orchestrator = await openOrchestrator({ backend: 'local', ...tools })
-    const machines = [
-      { name: 'local', transport: 'local' as const, stateDir: join(this.directory, 'machine'), cpus: 8 },
-    ]
-    const filesDirectory = join(this.directory, 'files')
-    const cluster = openCluster({ store, orchestrator, machines, filesDirectory, ...tools, ...(mode && { mode }) })
+    const filesDirectory = join(directory, 'files')
+    const options = { ...tools, ...(mode && { mode }), ...(tuning && { tuning }) }
+    const cluster = openCluster({ store, orchestrator, machines, filesDirectory, ...options })
     cluster.registerWorker('test', testWorker)
     try {
       return await use(cluster, store)

@@ -100,7 +100,10 @@ export function* collected(
   return values(job)
 }
 
-/** An attempt that a policy had ended is confirmed gone from its machine after all. */
+/**
+ * An attempt that a policy had ended is confirmed gone from its machine after all. What the machine says of its end is kept as an
+ * event and changes nothing.
+ */
 export function* confirmGone(
   tx: Tx,
   epoch: number,
@@ -108,12 +111,14 @@ export function* confirmGone(
   no: number,
   token: string,
   actor: string,
+  report: string | null,
 ): Steps<null | Refusal> {
   yield* fence(tx, epoch)
   const proven = yield* earlier(id, no, token)
   if ('code' in proven) return proven
   const { job, attempt } = proven
   if (attempt.unconfirmed === 0) return null
+  if (report !== null) record(tx, job, { action: 'report-refused', actor, attempt: no, data: unpacked(report) })
   yield* saveAttempt(attempt, { unconfirmed: 0, open: attempt.collecting })
   const data = { machine: attempt.machine, text: `attempt ${no} is confirmed gone` }
   record(tx, job, { action: 'confirmed', actor, attempt: no, data })

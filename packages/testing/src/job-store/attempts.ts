@@ -175,7 +175,10 @@ export function attemptsSection(factory: JobStoreFactory): void {
     await store.cancel(lost.jobId, 'user:ada', '')
     await expect(store.restart(lost.jobId, 'user:ada')).rejects.toMatchObject({ code: 'ATTEMPT_UNCONFIRMED' })
     await store.restart(lost.jobId, 'user:ada', { force: true, reason: 'the machine burned' })
-    await store.confirmGone(epoch, lost, 'leader:suite')
+    await store.confirmGone(epoch, lost, MACHINE, { report: 'exit', exitCode: 3 })
+    const report = { action: 'report-refused', attempt: 1, actor: MACHINE, data: { report: 'exit', exitCode: 3 } }
+    expect((await store.history(lost.jobId)).slice(-2)).toMatchObject([report, { action: 'confirmed' }])
+    expect(await store.get(lost.jobId)).toMatchObject({ state: 'queued' })
     const files = { host: 'desk', directory: '/files/1' }
     const collected = await store.collected(epoch, uncollected, files, 'leader:suite')
     expect(collected.conditions).toEqual({})
