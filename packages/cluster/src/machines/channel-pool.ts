@@ -92,7 +92,7 @@ export class ChannelPool {
       const others = this.#taken - 1
       if (!isMusterError(error, 'SSH_SESSION_REFUSED') || others === 0 || this.#closed) {
         this.#release()
-        throw error
+        throw this.#closed ? closedError(error) : error
       }
       this.#taken = others
       this.#fewer = { size: others, until: this.#clock.monotonic() + FEWER_MS }
@@ -142,11 +142,15 @@ export class ChannelPool {
     if (this.#closed) throw closedError()
   }
 
-  /** Hands the slot to who waits longest, else gives it back. */
+  /** Gives the slot back, and every slot there is to who waits longest: there are more again when a refusal was long ago. */
   #release(): void {
-    const next = this.#taken <= this.#limit ? this.#waiting.shift() : undefined
-    if (next) next(true)
-    else this.#taken -= 1
+    this.#taken -= 1
+    while (this.#taken < this.#limit) {
+      const next = this.#waiting.shift()
+      if (!next) return
+      this.#taken += 1
+      next(true)
+    }
   }
 }
 

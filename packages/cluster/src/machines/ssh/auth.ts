@@ -1,9 +1,11 @@
 /**
  * Authentication: which keys and passwords a host is offered, in which order, and what is said when none of them was taken.
- * Named keys come before the agent's, so that an agent full of keys does not use up the tries that a server allows.
+ * Named keys come before the agent's, and no key is offered twice, so that an agent full of keys does not use up the tries that
+ * a server allows. Invariant: no message holds a secret.
  */
-import type { MusterError } from '@muster/core'
-import type { AnyAuthMethod, AuthenticationType, BaseAgent, ParsedKey } from 'ssh2'
+import type { Clock, MusterError } from '@muster/core'
+import type { AnyAuthMethod, AuthenticationType } from 'ssh2'
+import { agentOffer } from './agent-offer.js'
 import { sshError, type Endpoint } from './errors.js'
 import type { Identity } from './identities.js'
 import { fingerprintOf } from './known-hosts.js'
@@ -21,36 +23,54 @@ export interface Offers {
   /** Only these keys of the agent may sign (IdentitiesOnly), as wire format; undefined: all. */
   readonly agentOnly: readonly Buffer[] | undefined
   readonly password: string | undefined
+  /** Keys that could not be offered, and why: sentences for people. */
+  readonly leftOut: readonly string[]
 }
 
 /** The tries of one connection. */
 export interface Authentication {
   /** The next try among what the host has left to offer (null: it has not said yet); false when there is none. */
-  next(left: readonly AuthenticationType[] | null): AnyAuthMethod | false
-  /** What to throw when the host took none of them. */
-  failure(at: Endpoint): MusterError
+  next(left: readonly AuthenticationType[] | null, partial?: boolean | null): AnyAuthMethod | false
+  /** Something that went wrong with one try, while others go on. */
+  note(what: string): void
+  /** What was offered so far, for people. */
+  readonly offered: string
+  /** What to throw when the host took none of them, or `why` it takes no more. */
+  failure(at: Endpoint, why?: string): MusterError
 }
 
 /** Plans the tries. */
-export function authentication(library: Library, offers: Offers): Authentication {
-  const tries = plan(library, offers)
-  const tried: string[] = []
+export function authentication(library: Library, offers: Offers, clock: Clock): Authentication {
+  const tries = plan(library, offers, clock)
+  const tried: Try[] = []
+  const notes: string[] = []
   let allowed: readonly string[] | undefined
+  let isPartial = false
+  const offered = (): string => {
+    const said = tried.flatMap(({ says }) => says?.() ?? [])
+    return said.length === 0 ? 'there was nothing to offer it' : `offered: ${said.join(', ')}`
+  }
   return {
-    next: (left) => {
+    next: (left, partial) => {
       allowed = left ?? allowed
-      for (let one = tries.shift(); one; one = tries.shift()) {
-        if (left !== null && !left.includes(one.needs)) continue
-        if (one.says !== undefined) tried.push(one.says)
-        return one.method
-      }
-      return false
+      isPartial ||= partial === true
+      // What the host does not take now it may take after the first of two steps.
+      const at = tries.findIndex(({ needs }) => left === null || left.includes(needs))
+      const [one] = at < 0 ? [] : tries.splice(at, 1)
+      if (!one) return false
+      tried.push(one)
+      return one.method
     },
-    failure: (at) => {
-      const offered = tried.length === 0 ? 'there was nothing to offer it' : `offered: ${tried.join(', ')}`
-      const takes = allowed === undefined || allowed.length === 0 ? '' : `; it takes: ${allowed.join(', ')}`
-      const message = `${offers.user}@${at.host} accepted none of our keys or passwords (${offered}${takes})`
-      return sshError('SSH_AUTH_FAILED', at, message, hintFor(offers, allowed))
+    note: (what) => notes.push(what),
+    get offered() {
+      return offered()
+    },
+    failure: (at, why) => {
+      const wants = isPartial ? 'it took one of them and wants more' : 'it takes'
+      const takes = allowed === undefined || allowed.length === 0 ? [] : [`${wants}: ${allowed.join(', ')}`]
+      const parts = [offered(), ...takes, ...(why === undefined ? [] : [why]), ...notes, ...offers.leftOut]
+      const message = `${offers.user}@${at.host} accepted none of our keys or passwords (${parts.join('; ')})`
+      return sshError('SSH_AUTH_FAILED', at, message, hintFor(offers, allowed, why))
     },
   }
 }
@@ -59,59 +79,67 @@ interface Try {
   readonly needs: AuthenticationType
   readonly method: AnyAuthMethod
   /** For the message when all fail; the first, which only asks what is allowed, says nothing. */
-  readonly says?: string
+  readonly says?: () => string
 }
 
-function plan(library: Library, { user, named, usual, agent, agentOnly, password }: Offers): Try[] {
-  const key = ({ file, privateKey, passphrase, publicKey }: Identity): Try => ({
-    needs: 'publickey',
-    method: {
-      type: 'publickey',
-      username: user,
-      key: privateKey,
-      ...(passphrase !== undefined && { passphrase }),
-    },
-    says: `key ${file} (${fingerprintOf(publicKey)})`,
-  })
-  const tries: Try[] = [{ needs: 'none', method: { type: 'none', username: user } }, ...named.map(key)]
+function plan(library: Library, offers: Offers, clock: Clock): Try[] {
+  const { user, named, usual, agent, agentOnly, password } = offers
+  const tries: Try[] = [{ needs: 'none', method: { type: 'none', username: user } }]
+  tries.push(...named.map((one) => keyTry(user, one)))
   if (agent !== undefined) {
-    const signer = agentOnly ? chosenKeys(library, agent, agentOnly) : agent
-    tries.push({ needs: 'publickey', method: { type: 'agent', username: user, agent: signer }, says: 'the agent' })
+    const { signer, says } = agentOffer(library, agent, {
+      only: agentOnly,
+      except: named.map(({ publicKey }) => publicKey),
+      clock,
+    })
+    tries.push({ needs: 'publickey', method: { type: 'agent', username: user, agent: signer }, says })
   }
-  tries.push(...usual.map(key))
-  if (password !== undefined) {
-    tries.push({ needs: 'password', method: { type: 'password', username: user, password }, says: 'the password' })
-    // What PAM often offers instead: one question, which is for the password.
-    const answer: AnyAuthMethod = {
-      type: 'keyboard-interactive',
-      username: user,
-      prompt: (_name, _instructions, _language, prompts, finish) => {
-        finish(prompts.map(() => password))
-      },
-    }
-    tries.push({ needs: 'keyboard-interactive', method: answer, says: 'the password, as an answer' })
-  }
+  tries.push(...usual.map((one) => keyTry(user, one)))
+  if (password !== undefined) tries.push(...passwordTries(user, password))
   return tries
 }
 
-function hintFor({ named, usual, agent, password }: Offers, allowed: readonly string[] | undefined): string {
-  if (named.length + usual.length === 0 && agent === undefined && password === undefined)
-    return 'There is no key in ~/.ssh, no agent and no password here; name one with identityFile in ~/.config/muster/config.yaml.'
-  if (allowed && allowed.length > 0 && !allowed.includes('publickey'))
-    return 'It takes no keys; give passwordEnv or passwordFile in ~/.config/muster/config.yaml.'
-  return 'Check the user name, and that one of these keys is in ~/.ssh/authorized_keys there.'
+function keyTry(user: string, { file, privateKey, passphrase, publicKey }: Identity): Try {
+  const secret = passphrase === undefined ? {} : { passphrase }
+  return {
+    needs: 'publickey',
+    method: { type: 'publickey', username: user, key: privateKey, ...secret },
+    says: () => `key ${file} (${fingerprintOf(publicKey)})`,
+  }
 }
 
-/** An agent of which only some keys are offered. */
-function chosenKeys({ OpenSSHAgent }: Library, socket: string, chosen: readonly Buffer[]): BaseAgent<ParsedKey> {
-  const agent = new OpenSSHAgent(socket)
-  const all = agent.getIdentities.bind(agent)
-  agent.getIdentities = (done) => {
-    all((error, keys = []) => {
-      const isChosen = (key: (typeof keys)[number]): boolean =>
-        'getPublicSSH' in key && chosen.some((one) => one.equals(key.getPublicSSH()))
-      done(error, keys.filter(isChosen))
-    })
+function passwordTries(user: string, password: string): Try[] {
+  let isGiven = false
+  // What PAM often offers instead: one hidden question is for the password. We have no answer to any other.
+  const answer: AnyAuthMethod = {
+    type: 'keyboard-interactive',
+    username: user,
+    prompt: (_name, _instructions, _language, prompts, finish) => {
+      const answers = prompts.map(({ echo }) => {
+        if (echo === true || isGiven) return ''
+        isGiven = true
+        return password
+      })
+      finish(answers)
+    },
   }
-  return agent
+  return [
+    {
+      needs: 'password',
+      method: { type: 'password', username: user, password },
+      says: () => 'the password',
+    },
+    { needs: 'keyboard-interactive', method: answer, says: () => 'the password, as an answer to its question' },
+  ]
+}
+
+function hintFor(offers: Offers, allowed: readonly string[] | undefined, why: string | undefined): string {
+  const { named, usual, agent, password } = offers
+  if (why !== undefined && /too many/i.test(why))
+    return 'Name the one key with identityFile (or IdentityFile and IdentitiesOnly in ~/.ssh/config), so that the agent does not use up the tries.'
+  if (password === undefined && allowed && allowed.length > 0 && !allowed.includes('publickey'))
+    return 'It wants a password; give passwordEnv or passwordFile for the machine in ~/.config/muster/config.yaml.'
+  if (named.length + usual.length === 0 && agent === undefined && password === undefined)
+    return 'There is no usable key in ~/.ssh, no agent and no password here; name one with identityFile in ~/.config/muster/config.yaml.'
+  return 'Check the user name, and that one of these keys is in ~/.ssh/authorized_keys there.'
 }

@@ -3,13 +3,26 @@
  * held, and closes its hops with itself. How it comes about is dial.ts.
  */
 import type { Socket } from 'node:net'
-import { MusterError, type Clock, type Logger } from '@muster/core'
+import type { Duplex } from 'node:stream'
+import { isMusterError, MusterError, type Clock, type Logger } from '@muster/core'
 import type { Client, ClientChannel } from 'ssh2'
-import { textOf } from './errors.js'
+import { lost } from '../lost.js'
+import { said } from './errors.js'
 
-/** Without a byte for this long, milliseconds, the peer is dead. */
-const DEAD_MS = 45_000
-const ASK_MS = 15_000
+/** How often the far side is asked for a sign of life, milliseconds. */
+const ASK_MS = 14_000
+/** With so many questions in a row unanswered the peer is dead: after 28 to 42 s of silence. */
+const SILENT_ASKS = 2
+/** What does not hang up by itself is hung up on. */
+const GOODBYE_MS = 500
+
+/** What a connection runs over. */
+export interface Wires {
+  /** To the first host. */
+  readonly socket: Socket
+  /** To the last one: the socket itself, or a stream through the hops. */
+  readonly wire: Duplex
+}
 
 /** See the file's head. */
 export class Connection {
@@ -21,7 +34,7 @@ export class Connection {
   #held = 0
   #end: MusterError | undefined
 
-  constructor(clients: readonly Client[], socket: Socket, clock: Clock, logger: Logger) {
+  constructor(clients: readonly Client[], { socket, wire }: Wires, clock: Clock, logger: Logger) {
     const client = clients.at(-1)
     if (!client) throw new TypeError('a connection needs a client')
     this.#clients = clients
@@ -33,6 +46,7 @@ export class Connection {
     const end = (why: string): void => {
       if (this.#end) return
       this.#end = new MusterError('TRANSPORT_LOST', `lost the connection: ${why}`)
+      stopWatching()
       for (const one of [...clients].reverse()) one.destroy()
       socket.destroy()
       lose(this.#end)
@@ -40,11 +54,11 @@ export class Connection {
     for (const one of clients) {
       one.on('error', (error: Error) => {
         logger.debug({ err: error }, 'an SSH connection broke')
-        end(error.message)
+        end(said(error))
       })
       one.on('close', () => end('it was closed'))
     }
-    this.#watch(end)
+    const stopWatching = this.#watch(wire, end)
     socket.unref()
   }
 
@@ -63,9 +77,13 @@ export class Connection {
     return this.#open((done) => this.#client.exec(command, done))
   }
 
-  /** Connects to a unix socket there. */
-  socket(path: string): Promise<ClientChannel> {
-    return this.#open((done) => this.#client.openssh_forwardOutStreamLocal(path, done))
+  /** Connects to a unix socket there. Throws TRANSPORT_LOST, as of any far end that does not answer. */
+  async socket(path: string): Promise<ClientChannel> {
+    try {
+      return await this.#open((done) => this.#client.openssh_forwardOutStreamLocal(path, done))
+    } catch (error) {
+      throw isMusterError(error, 'SSH_SESSION_REFUSED') ? lost(`cannot connect to ${path} there`, error) : error
+    }
   }
 
   /** Whether the connection keeps the process alive; counted, each true needs its false. */
@@ -75,11 +93,15 @@ export class Connection {
     else this.#socket.unref()
   }
 
-  close(): void {
+  /** Hangs up; resolves when that is done. */
+  async close(): Promise<void> {
+    if (this.#end) return
+    this.hold(true)
     for (const client of [...this.#clients].reverse()) client.end()
     this.#socket.end()
-    // What does not hang up by itself is hung up on.
-    this.#clock.after(500, () => this.#socket.destroy())
+    const forget = this.#clock.after(GOODBYE_MS, () => this.#socket.destroy())
+    await this.#lost
+    forget()
   }
 
   async #open(ask: (done: (error: Error | undefined, channel: ClientChannel) => void) => void): Promise<ClientChannel> {
@@ -95,37 +117,40 @@ export class Connection {
     } catch (error) {
       // ssh2 throws where it already knows that it is not connected.
       if (error instanceof MusterError) throw error
-      throw new MusterError('TRANSPORT_LOST', `lost the connection: ${textOf(error)}`, { cause: error })
+      throw new MusterError('TRANSPORT_LOST', `lost the connection: ${said(error)}`, { cause: error })
     } finally {
       this.hold(false)
     }
   }
 
   /**
-   * Asks the far side for an answer when it has been silent, and gives it up after DEAD_MS. The question is a global request
-   * that every server must answer; ssh2's own keepalive would keep the process alive.
+   * Asks the far side for an answer, again and again, and gives it up when it has been silent for SILENT_ASKS questions. They are
+   * counted, since a process that was stopped for a minute finds a minute of silence behind itself. Any byte is an answer: behind
+   * a slow line the one that was asked for comes late. The question is a global request that every server must answer; ssh2's
+   * own keepalive would keep the process alive.
    */
-  #watch(end: (why: string) => void): void {
-    let seen = this.#socket.bytesRead
-    let heard = this.#clock.monotonic()
+  #watch(wire: Duplex, end: (why: string) => void): () => void {
+    let silent = 0
+    let isHeard = true
+    wire.on('data', () => (isHeard = true))
     const look = (): void => {
-      if (this.#end) return
-      const now = this.#clock.monotonic()
-      if (this.#socket.bytesRead !== seen) [seen, heard] = [this.#socket.bytesRead, now]
-      if (now - heard >= DEAD_MS) return end(`nothing was heard for ${Math.round((now - heard) / 1000)} s`)
+      silent = isHeard ? 0 : silent + 1
+      isHeard = false
+      if (silent >= SILENT_ASKS) return end('the machine does not answer any more')
       try {
         this.#client.unforwardIn('127.0.0.1', 1, () => undefined)
       } catch {
         return end('it was closed')
       }
-      this.#clock.after(ASK_MS, look)
+      forget = this.#clock.after(ASK_MS, look)
     }
-    this.#clock.after(ASK_MS, look)
+    let forget = this.#clock.after(ASK_MS, look)
+    return () => forget()
   }
 }
 
 function refusal(error: Error): MusterError {
   if (!/open failure|Unable to exec/i.test(error.message))
-    return new MusterError('TRANSPORT_LOST', `lost the connection: ${error.message}`, { cause: error })
-  return new MusterError('SSH_SESSION_REFUSED', `the machine refused a session: ${error.message}`, { cause: error })
+    return new MusterError('TRANSPORT_LOST', `lost the connection: ${said(error)}`, { cause: error })
+  return new MusterError('SSH_SESSION_REFUSED', `the machine refused a session: ${said(error)}`, { cause: error })
 }

@@ -1,6 +1,6 @@
 /**
  * Coming to a connection: a socket to the first host, a forwarded stream to each further one, and on each of them handshake,
- * host key and authentication within one deadline.
+ * host key and authentication (login.ts) within one deadline.
  *
  * Invariant: each hop's host key is checked before anything but the handshake is sent to it.
  */
@@ -8,46 +8,48 @@ import { once } from 'node:events'
 import { connect as connectSocket, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { abortReason, MusterError, type Clock, type Logger } from '@muster/core'
-import type { Client, ServerHostKeyAlgorithm } from 'ssh2'
-import type { Authentication } from './auth.js'
+import type { Client } from 'ssh2'
 import { Connection } from './connection.js'
-import { connectFailed, handshakeError, socketError, type Endpoint } from './errors.js'
+import { connectFailed, forwardError, socketError, type Endpoint } from './errors.js'
 import { library } from './library.js'
+import { login, type Stage } from './login.js'
+import { inTime } from './in-time.js'
 
-/** One host on the way, with what is needed to get past it. */
-export interface Stage extends Endpoint {
-  /** Host key algorithms in order of preference. */
-  readonly hostKeys: readonly ServerHostKeyAlgorithm[]
-  /** Throws unless the key is the host's. */
-  check(key: Buffer): Promise<void>
-  /** Made anew for each connection: it counts its tries. */
-  authentication(): Authentication
+/** How a connection comes about. */
+export interface DialOptions {
+  /** For each hop. */
+  readonly timeoutMs: number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Gives up at once, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
 }
 
-/** Opens a connection through `stages`, each within `timeoutMs`. Throws SSH_CONNECT_FAILED, SSH_AUTH_FAILED, HOST_KEY_*. */
-export async function connectThrough(
-  stages: readonly Stage[],
-  { timeoutMs, clock, logger }: { readonly timeoutMs: number; readonly clock: Clock; readonly logger: Logger },
-): Promise<Connection> {
+/** Opens a connection through `stages`. Throws SSH_CONNECT_FAILED, SSH_AUTH_FAILED, HOST_KEY_*, or the signal's reason. */
+export async function connectThrough(stages: readonly Stage[], options: DialOptions): Promise<Connection> {
+  // Before the socket: between its first byte and ssh2's ear there must be no pause, or a reset would be an error of nobody's.
+  const ssh2 = await library()
+  const { clock, logger } = options
   const clients: Client[] = []
   let socket: Socket | undefined
+  let wire: Duplex | undefined
   try {
     for (const stage of stages) {
-      const limit = deadline(clock, timeoutMs)
+      const limit = deadline(options)
       try {
         const before = clients.at(-1)
-        const wire = before ? await forwarded(before, stage, limit) : (socket = await dialled(stage, limit))
-        clients.push(await authenticated(wire, stage, limit))
+        wire = before ? await forwarded(before, stage, limit) : (socket = await dialled(stage, limit))
+        clients.push(await login(new ssh2.Client(), wire, stage, limit.signal))
       } finally {
         limit.forget()
       }
     }
-    if (!socket) throw new MusterError('SSH_CONFIG_INVALID', 'there is no host to connect to')
-    return new Connection(clients, socket, clock, logger)
+    if (!socket || !wire) throw new MusterError('SSH_CONFIG_INVALID', 'there is no host to connect to')
+    return new Connection(clients, { socket, wire }, clock, logger)
   } catch (error) {
     for (const client of clients.reverse()) client.destroy()
     socket?.destroy()
-    throw error
+    throw options.signal?.aborted ? abortReason(options.signal) : error
   }
 }
 
@@ -56,98 +58,44 @@ interface Deadline {
   forget(): void
 }
 
-function deadline(clock: Clock, ms: number): Deadline {
-  const timer = new AbortController()
-  return { signal: timer.signal, forget: clock.after(ms, () => timer.abort(new Error(`${Math.round(ms / 1000)} s`))) }
+function deadline({ clock, timeoutMs, signal }: DialOptions): Deadline {
+  const over = new AbortController()
+  const stop = (): void => over.abort(signal && abortReason(signal))
+  if (signal?.aborted) stop()
+  signal?.addEventListener('abort', stop, { once: true })
+  const disarm = clock.after(timeoutMs, () => over.abort(new Error(`${timeoutMs / 1000} s`)))
+  return {
+    signal: over.signal,
+    forget: () => {
+      disarm()
+      signal?.removeEventListener('abort', stop)
+    },
+  }
 }
 
 async function dialled(at: Endpoint, { signal }: Deadline): Promise<Socket> {
-  const socket = connectSocket({ host: at.host, port: at.port, noDelay: true })
+  const late = (): MusterError => connectFailed(at, 'timeout', `no answer within ${abortReason(signal).message}`)
+  if (signal.aborted) throw late()
+  // Node gives each address of a name but the last 250 ms, which a far host does not keep.
+  const socket = connectSocket({ host: at.host, port: at.port, noDelay: true, autoSelectFamilyAttemptTimeout: 2_500 })
   try {
     await once(socket, 'connect', { signal })
-    return socket
+    // From here on everybody hears of an end by 'close'; an 'error' that nobody hears would end the process.
+    return socket.on('error', () => undefined)
   } catch (error) {
     socket.destroy()
-    if (!signal.aborted) throw socketError(at, error)
-    throw connectFailed(at, 'timeout', `no answer within ${abortReason(signal).message}`)
+    throw signal.aborted ? late() : socketError(at, error)
   }
 }
 
 /** A stream to the next host, made by the one before it. */
 async function forwarded(client: Client, at: Endpoint, { signal }: Deadline): Promise<Duplex> {
   const opened = new Promise<Duplex>((resolve, reject) => {
+    client.once('close', () => reject(connectFailed(at, 'closed', 'the hop before it hung up')))
     client.forwardOut('127.0.0.1', 0, at.host, at.port, (error, channel) => {
-      if (error) reject(connectFailed(at, 'refused', `the hop before it could not reach it (${error.message})`, error))
+      if (error) reject(forwardError(at, error))
       else resolve(channel)
     })
   })
   return inTime(opened, signal, () => connectFailed(at, 'timeout', 'the hop before it got no answer'))
-}
-
-async function authenticated(wire: Duplex, stage: Stage, { signal }: Deadline): Promise<Client> {
-  const { Client } = await library()
-  const client = new Client()
-  const authentication = stage.authentication()
-  let refused: unknown
-  let reached: 'connected' | 'trusted' = 'connected'
-  // The listeners stay: an 'error' that nobody hears would end the process.
-  const ready = new Promise<void>((resolve, reject) => {
-    client.once('ready', resolve)
-    client.on('error', (error: Error & { level?: string }) => {
-      reject(refused instanceof Error ? refused : explained(error, stage, authentication))
-    })
-    client.once('close', () =>
-      reject(refused instanceof Error ? refused : connectFailed(stage, 'closed', 'it hung up')),
-    )
-  })
-  client.connect({
-    sock: wire,
-    username: stage.user,
-    readyTimeout: 0,
-    algorithms: { serverHostKey: [...stage.hostKeys] },
-    // ssh2 takes what is returned as the next try.
-    authHandler: (left) => authentication.next(left),
-    hostVerifier: (key: Buffer, verdict: (ok: boolean) => void) => {
-      stage.check(key).then(
-        () => {
-          reached = 'trusted'
-          verdict(true)
-        },
-        (error: unknown) => {
-          refused = error
-          verdict(false)
-        },
-      )
-    },
-  })
-  try {
-    await inTime(ready, signal, () => {
-      const where = reached === 'connected' ? 'in the middle of the handshake' : 'during authentication'
-      return connectFailed(stage, 'timeout', `it stopped answering ${where}`)
-    })
-    return client
-  } catch (error) {
-    client.destroy()
-    wire.destroy()
-    throw error
-  }
-}
-
-function explained(error: Error & { level?: string }, stage: Stage, authentication: Authentication): MusterError {
-  if (error.level === 'client-authentication') return authentication.failure(stage)
-  return handshakeError(stage, error)
-}
-
-/** The outcome, unless the time is over before it. */
-async function inTime<T>(work: Promise<T>, signal: AbortSignal, late: () => Error): Promise<T> {
-  const over = new AbortController()
-  const end = { signal: over.signal }
-  try {
-    if (signal.aborted) throw late()
-    const timeUp = once(signal, 'abort', end).then(() => Promise.reject(late()))
-    timeUp.catch(() => undefined)
-    return await Promise.race([work, timeUp])
-  } finally {
-    over.abort()
-  }
 }

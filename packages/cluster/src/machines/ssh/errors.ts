@@ -65,9 +65,33 @@ export function socketError(at: Endpoint, error: unknown): MusterError {
   return connectFailed(at, reason, texts[reason] ?? textOf(error), error)
 }
 
+/** What a hop said when it was asked to connect to the next one. */
+export function forwardError(at: Endpoint, error: Error & { readonly reason?: unknown }): MusterError {
+  const text = said(error).replace(/^\(SSH\) Channel open failure: /, '')
+  // 1 is "administratively prohibited" (RFC 4254): the hop did not even try.
+  if (error.reason === 1 || /prohibited/i.test(text))
+    return new MusterError(
+      'SSH_CONNECT_FAILED',
+      `cannot connect to ${placeOf(at)}: the hop before it does not forward`,
+      {
+        hint: 'Its sshd_config has AllowTcpForwarding no, or PermitOpen without this host.',
+        details: { reason: 'refused', host: at.host, port: at.port },
+        cause: error,
+      },
+    )
+  const reason = /resolve|not known|unknown host/i.test(text)
+    ? 'unknown-host'
+    : /time/i.test(text)
+      ? 'timeout'
+      : /route|unreachable/i.test(text)
+        ? 'unreachable'
+        : 'refused'
+  return connectFailed(at, reason, `the hop before it could not reach it (${text})`, error)
+}
+
 /** What ssh2 said of a handshake that broke. */
 export function handshakeError(at: Endpoint, error: unknown): MusterError {
-  const text = textOf(error)
+  const text = said(error)
   if (/identification|greeting|Header line|expected newline|before handshake/i.test(text)) {
     const silent = /before handshake/i.test(text)
     return connectFailed(
@@ -79,6 +103,13 @@ export function handshakeError(at: Endpoint, error: unknown): MusterError {
   }
   const closed = /ECONNRESET|EPIPE|Connection lost|socket hang up/i.test(text)
   return connectFailed(at, closed ? 'closed' : 'handshake', text, error)
+}
+
+/** A message that may come from the other side, fit for a line: short, and without control characters. */
+export function said(error: unknown): string {
+  return textOf(error)
+    .replace(/\p{Cc}+/gu, ' ')
+    .slice(0, 300)
 }
 
 /** The text of whatever was thrown. */

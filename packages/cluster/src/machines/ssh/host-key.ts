@@ -9,6 +9,9 @@ import { MusterError, type Logger } from '@muster/core'
 import { placeOf, sshError, type Endpoint } from './errors.js'
 import { fingerprintOf, judgeHostKey, keyTypeOf, knownHostsLine, type KnownHost } from './known-hosts.js'
 
+/** In `details.mismatch` of HOST_KEY_CHANGED: it is the pinned fingerprint that differs; `details.keyType` was shown. */
+export const PIN_DIFFERS = 'pin'
+
 /** What a host's key is judged by. */
 export interface Trust {
   /** The name under which the host is known: its HostKeyAlias, else its host name. */
@@ -31,11 +34,13 @@ export async function checkHostKey(trust: Trust, at: Endpoint, key: Buffer, logg
     throw sshError('HOST_KEY_REVOKED', at, `${place} showed the key ${shown}, which is marked @revoked`)
   if (trust.pinned !== undefined) {
     if (trust.pinned === shown) return
-    throw sshError(
+    throw new MusterError(
       'HOST_KEY_CHANGED',
-      at,
       `${place} showed the ${keyTypeOf(key)} key ${shown}, pinned is ${trust.pinned}`,
-      'Find out why it differs; then correct the fingerprint in ~/.config/muster/config.yaml.',
+      {
+        hint: 'Find out why it differs; then correct the fingerprint in ~/.config/muster/config.yaml.',
+        details: { ...at, mismatch: PIN_DIFFERS, keyType: keyTypeOf(key) },
+      },
     )
   }
   if (judgement.verdict === 'known') return
@@ -43,7 +48,12 @@ export async function checkHostKey(trust: Trust, at: Endpoint, key: Buffer, logg
     ({ fingerprint, keyType, file, line }) => `${keyType} ${fingerprint} (${file}:${line})`,
   )
   if (judgement.verdict === 'changed')
-    throw sshError('HOST_KEY_CHANGED', at, `${place} showed the key ${shown}, known is ${known.join(', ')}`)
+    throw sshError(
+      'HOST_KEY_CHANGED',
+      at,
+      `${place} showed the ${keyTypeOf(key)} key ${shown}, known is ${known.join(', ')}`,
+      `Somebody may be listening in. If the machine was set up anew, and its own ssh-keygen -lf says the same, remove the old key: ssh-keygen -R '${nameIn(trust)}'`,
+    )
   if (trust.recordIn !== undefined && known.length === 0) return record(trust, trust.recordIn, key, logger)
   const others = known.length === 0 ? '' : `; known of it is ${known.join(', ')}`
   const authority = judgement.authorities > 0 ? '; only a certificate authority is known, which muster cannot use' : ''
@@ -51,16 +61,25 @@ export async function checkHostKey(trust: Trust, at: Endpoint, key: Buffer, logg
     'HOST_KEY_UNKNOWN',
     at,
     `${place} showed the ${keyTypeOf(key)} key ${shown}, which is not known${others}${authority}`,
-    `Compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there), then: ssh-keyscan -p ${at.port} ${at.host} >> ~/.ssh/known_hosts`,
+    `Compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there), then log in once with ssh, or: ssh-keyscan -p ${at.port} ${at.host} >> ~/.ssh/known_hosts`,
   )
+}
+
+/** The host as known_hosts and ssh-keygen write it. */
+function nameIn({ name, port }: Trust): string {
+  return port === 22 ? name : `[${name}]:${port}`
 }
 
 async function record({ name, port }: Trust, file: string, key: Buffer, logger: Logger): Promise<void> {
   const fingerprint = fingerprintOf(key)
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    await using handle = await open(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600)
-    await handle.writeFile(knownHostsLine(name, port, key))
+    await using handle = await open(file, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT, 0o600)
+    // A last line without its end would swallow ours.
+    const { size } = await handle.stat()
+    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1))
+    const newline = size > 0 && buffer[0] !== 10 ? '\n' : ''
+    await handle.appendFile(newline + knownHostsLine(name, port, key))
     await handle.sync()
   } catch (error) {
     throw new MusterError('SSH_CONFIG_INVALID', `the host key of ${name} cannot be recorded in ${file}`, {

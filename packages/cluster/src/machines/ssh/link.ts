@@ -3,16 +3,15 @@
  * after a loss. Invariant: after a failed try nobody tries again before a pause that grows and is never the same for two
  * controllers; who asks meanwhile gets the failure at once.
  */
-import { closeOnce, isMusterError, MusterError, type Clock, type Logger } from '@muster/core'
+import { closeOnce, MusterError, type Clock, type Logger } from '@muster/core'
 import type { ClientChannel } from 'ssh2'
+import { Asides, type Need } from './asides.js'
 import type { Connection } from './connection.js'
-import { connectThrough } from './dial.js'
 import type { SshOptions } from './options.js'
+import { connectPinned } from './pinned.js'
 import { routeTo } from './route.js'
 
 const CONNECT_MS = 15_000
-/** Connections beside the shared one, for machines with few sessions on each. */
-const ASIDES = 6
 const PAUSE_MS = 250
 const PAUSE_MAX_MS = 30_000
 
@@ -35,13 +34,13 @@ export class Link {
   readonly #options: SshOptions
   readonly #tools: LinkTools
   readonly #all = new Set<Connection>()
+  readonly #asides = new Asides(() => this.#open())
+  readonly #over = new AbortController()
   #connecting: Promise<Connection> | undefined
   #connection: Connection | undefined
-  #asides = 0
   #failures = 0
   #notBefore = -Infinity
   #failure: unknown
-  #closed = false
 
   constructor(options: SshOptions, tools: LinkTools) {
     this.#options = options
@@ -55,61 +54,32 @@ export class Link {
 
   /** A living connection. Throws what connecting throws, TRANSPORT_CLOSED. */
   async connection(): Promise<Connection> {
-    if (this.#closed) throw closed()
+    if (this.#over.signal.aborted) throw closed()
     if (this.live) return this.live
     if (!this.#connecting && this.#tools.clock.monotonic() < this.#notBefore) throw this.#failure
     return (this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined)))
   }
 
   /**
-   * Opens a session with a command: on the shared connection, or, where the machine allows no further session on that, on one of
-   * a few more that end with their session. A session that was closed here counts there as long as its processes live, so even
-   * killing those needs one more. Throws SSH_SESSION_REFUSED when those are used up, too.
+   * Opens a session with a command: on the shared connection, or, where the machine allows no further session on that, on one
+   * beside it. Throws SSH_SESSION_REFUSED when those are used up, too, and what connecting throws.
    */
-  async session(command: string): Promise<Session> {
-    const connection = await this.connection()
-    try {
-      return { channel: await connection.exec(command), connection }
-    } catch (error) {
-      if (!isMusterError(error, 'SSH_SESSION_REFUSED') || this.#asides >= ASIDES) throw error
-      return this.#aside(command)
-    }
+  async session(command: string, need: Need): Promise<Session> {
+    return this.#asides.session(await this.connection(), command, need)
   }
 
   readonly close = closeOnce(async () => {
-    this.#closed = true
-    for (const connection of this.#all) connection.close()
-    // One that is just coming about is hung up on as soon as it has.
+    this.#over.abort(closed())
+    await Promise.all([...this.#all].map((connection) => connection.close()))
     await this.#connecting?.catch(() => undefined)
   })
-
-  async #aside(command: string): Promise<Session> {
-    this.#asides += 1
-    let connection: Connection | undefined
-    try {
-      connection = await this.#open()
-      void connection.lost.then(() => (this.#asides -= 1))
-      const aside = connection
-      const channel = await aside.exec(command)
-      channel.once('close', () => aside.close())
-      return { channel, connection }
-    } catch (error) {
-      if (connection) connection.close()
-      else this.#asides -= 1
-      throw error
-    }
-  }
 
   async #connect(): Promise<Connection> {
     const { clock, random = Math.random } = this.#tools
     try {
-      const connection = await this.#open()
+      this.#connection = await this.#open()
       this.#failures = 0
-      if (this.#closed) {
-        connection.close()
-        throw closed()
-      }
-      return (this.#connection = connection)
+      return this.#connection
     } catch (error) {
       const pause = Math.min(PAUSE_MS * 2 ** this.#failures, PAUSE_MAX_MS)
       this.#failures += 1
@@ -121,11 +91,16 @@ export class Link {
 
   async #open(): Promise<Connection> {
     const { clock, logger } = this.#tools
-    const stages = await routeTo(this.#options, logger)
+    const { signal } = this.#over
+    const stages = await routeTo(this.#options, this.#tools)
     const timeoutMs = this.#options.connectTimeoutMs ?? CONNECT_MS
-    const connection = await connectThrough(stages, { clock, logger, timeoutMs })
+    const connection = await connectPinned(stages, { clock, logger, timeoutMs, signal })
     this.#all.add(connection)
     void connection.lost.then(() => this.#all.delete(connection))
+    if (signal.aborted) {
+      await connection.close()
+      throw closed()
+    }
     return connection
   }
 }

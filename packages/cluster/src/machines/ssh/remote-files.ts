@@ -3,7 +3,7 @@
  * Invariant of a put: the name shows the old content or all of the new; only a second script, sent when every byte has
  * arrived, gives the file its name, because a payload that is cut off looks complete to the shell.
  */
-import { MusterError, quote, type ByteSource, type RunResult } from '@muster/core'
+import { isMusterError, MusterError, quote, type ByteSource, type RunResult } from '@muster/core'
 import type { ScriptRequest } from '../channel.js'
 
 /** Runs scripts on the machine. */
@@ -11,6 +11,8 @@ export interface ScriptRunner {
   run(request: ScriptRequest): Promise<RunResult>
   /** Resolves when what aborted scripts left there was killed. */
   quiet(): Promise<void>
+  /** Work that nobody waits for but the end of the transport. */
+  later(chore: () => Promise<void>): void
 }
 
 const PIECE = 4 << 20
@@ -32,8 +34,13 @@ export async function putRemote(
     complain(path, await runner.run({ script: `mv -f ${file} ${name} && sync ${parent}`, signal }))
   } catch (error) {
     // Whatever went wrong is what the caller should hear of; the next sweep finds a file that could not be removed.
-    await runner.quiet()
-    await runner.run({ script: `rm -f ${file}` }).catch(() => undefined)
+    const tidy = async (): Promise<void> => {
+      await runner.quiet()
+      await runner.run({ script: `rm -f ${file}` }).catch(() => undefined)
+    }
+    // Who aborts does not wait, and behind a connection that was lost there may be nobody to tidy up.
+    if (signal?.aborted || isMusterError(error, 'TRANSPORT_LOST')) runner.later(tidy)
+    else await tidy()
     throw error
   }
 }

@@ -3,15 +3,15 @@
  * just added, or a line that was just removed from known_hosts, counts at the next try.
  */
 import { homedir, userInfo } from 'node:os'
-import type { Logger } from '@muster/core'
+import type { Clock, Logger } from '@muster/core'
 import type { ServerHostKeyAlgorithm } from 'ssh2'
-import { authentication } from './auth.js'
-import type { Stage } from './dial.js'
+import { authentication, type Offers } from './auth.js'
 import { checkHostKey, type Trust } from './host-key.js'
 import { resolveHops, type Hop } from './hops.js'
 import { readIdentities, readSecret } from './identities.js'
 import { knownKeyTypes, readKnownHosts } from './known-hosts.js'
 import { library } from './library.js'
+import type { Stage } from './login.js'
 import type { SshOptions } from './options.js'
 
 /** What ssh2 can check, in the order of preference where a host is not known by another. */
@@ -24,11 +24,18 @@ const HOST_KEYS: readonly ServerHostKeyAlgorithm[] = [
   'rsa-sha2-256',
 ]
 
+/** What making a route needs. */
+export interface RouteTools {
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
 /** The stages to the machine, first hop first. Throws SSH_CONFIG_INVALID, INVALID_ARGUMENT. */
-export async function routeTo(options: SshOptions, logger: Logger): Promise<readonly Stage[]> {
+export async function routeTo(options: SshOptions, tools: RouteTools): Promise<readonly Stage[]> {
   const hops = await resolveHops(options, { home: homedir(), user: userInfo().username })
-  for (const text of hops.flatMap(({ warnings }) => warnings)) logger.warn({ destination: options.destination }, text)
-  return Promise.all(hops.map((hop, index) => stageOf(hop, options, index === hops.length - 1, logger)))
+  for (const text of hops.flatMap(({ warnings }) => warnings))
+    tools.logger.warn({ destination: options.destination }, text)
+  return Promise.all(hops.map((hop, index) => stageOf(hop, options, index === hops.length - 1, tools)))
 }
 
 /** Who the machine is, without a word to it. */
@@ -51,7 +58,12 @@ export async function trustOf(hop: Hop, options: SshOptions, isTarget: boolean):
   }
 }
 
-async function stageOf(hop: Hop, options: SshOptions, isTarget: boolean, logger: Logger): Promise<Stage> {
+async function stageOf(
+  hop: Hop,
+  options: SshOptions,
+  isTarget: boolean,
+  { clock, logger }: RouteTools,
+): Promise<Stage> {
   const { host, port, user } = hop
   const ssh2 = await library()
   const trust = await trustOf(hop, options, isTarget)
@@ -65,21 +77,22 @@ async function stageOf(hop: Hop, options: SshOptions, isTarget: boolean, logger:
   const password = isTarget && options.password ? await readSecret(options.password) : undefined
   const preferred = knownKeyTypes(trust.known, trust.name, trust.port).filter(isSupported)
   const isUsual = hop.identitiesFrom === 'default'
+  const offers: Offers = {
+    user,
+    named: isUsual ? [] : identities,
+    usual: isUsual ? identities : [],
+    agent: agentOf(hop, options),
+    agentOnly: hop.identitiesOnly ? [...identities, ...forAgent].map(({ publicKey }) => publicKey) : undefined,
+    password,
+    leftOut: warnings,
+  }
   return {
     host,
     port,
     user,
     hostKeys: [...new Set([...preferred, ...HOST_KEYS])],
     check: (key) => checkHostKey(trust, { host, port, user }, key, logger),
-    authentication: () =>
-      authentication(ssh2, {
-        user,
-        named: isUsual ? [] : identities,
-        usual: isUsual ? identities : [],
-        agent: agentOf(hop, options),
-        agentOnly: hop.identitiesOnly ? [...identities, ...forAgent].map(({ publicKey }) => publicKey) : undefined,
-        password,
-      }),
+    authentication: () => authentication(ssh2, offers, clock),
   }
 }
 

@@ -30,7 +30,7 @@ export async function seeHostKey(
 ): Promise<SeenHostKey> {
   const hop = await targetOf(options)
   const trust = await trustOf(hop, options, true)
-  const stages = await routeTo(options, tools.logger)
+  const stages = await routeTo(options, tools)
   let shown: Buffer | undefined
   const curious = stages.map((stage, index) =>
     index < stages.length - 1
@@ -45,7 +45,7 @@ export async function seeHostKey(
   )
   try {
     const connection = await connectThrough(curious, { ...tools, timeoutMs: options.connectTimeoutMs ?? 15_000 })
-    connection.close()
+    await connection.close()
   } catch (error) {
     if (!(error instanceof Seen)) throw error
   }

@@ -7,6 +7,7 @@ import { MusterError } from '@muster/core'
 import type { ClientChannel } from 'ssh2'
 import type { ShellStreams } from '../channel.js'
 import type { Connection } from './connection.js'
+import { said } from './errors.js'
 
 /** Starts a program with what a script may rely on, and nothing else of the login's environment. */
 export const CLEAN = `env -i PATH="$PATH" HOME="$HOME" LC_ALL=C \${XDG_STATE_HOME:+"XDG_STATE_HOME=$XDG_STATE_HOME"}`
@@ -18,6 +19,7 @@ const MARK = 'muster-login'
 const LOGIN = `exec /bin/sh -c 'echo; echo ${MARK}; env | grep -E "^(${NAMES})="; grep -Ehi "^ *MaxSessions" /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config 2>/dev/null; echo ${MARK}'`
 /** A profile may be slow; one that does not end is as good as none. */
 const LOGIN_MS = 30_000
+const MAX_OUTPUT = 1 << 18
 
 /** The streams of a shell on the machine. */
 export function shellStreams(channel: ClientChannel, connection: Connection): ShellStreams {
@@ -37,18 +39,11 @@ export interface Login {
   readonly maxSessions: number | null
 }
 
-/** Asks a login for its environment. Throws MACHINE_UNUSABLE where the login shell does not come to an end. */
+/** Asks a login for its environment. Throws MACHINE_UNUSABLE where the login shell does not run a command, or does not end. */
 export async function askLogin(connection: Connection, clock: Clock): Promise<Login> {
-  const said = await output(await connection.exec(LOGIN), connection, clock)
-  const [, between] = said.split(`\n${MARK}\n`)
-  if (between === undefined)
-    throw new MusterError(
-      'MACHINE_UNUSABLE',
-      `the login shell did not run a command; it said: ${said.trim().slice(-300)}`,
-      {
-        hint: 'Try: ssh HOST true. A forced command, or a shell such as nologin, cannot run jobs.',
-      },
-    )
+  const { stdout, stderr, code } = await output(await connection.exec(LOGIN), connection, clock)
+  const [, between, after] = stdout.split(`\n${MARK}\n`)
+  if (between === undefined || after === undefined) throw noLogin(code, [stdout, stderr])
   const lines = between.split('\n')
   const pairs = lines.flatMap((line) => {
     const match = /^([A-Z_]+)=(.*)$/.exec(line)
@@ -58,32 +53,59 @@ export async function askLogin(connection: Connection, clock: Clock): Promise<Lo
   return { environment: Object.fromEntries(pairs), maxSessions: limit === undefined ? null : Number(limit) }
 }
 
-/** Everything a session prints until it ends; what it prints to standard error is for nobody. */
-async function output(channel: ClientChannel, connection: Connection, clock: Clock): Promise<string> {
-  const chunks: Buffer[] = []
-  channel.on('data', (chunk: Buffer) => chunks.push(chunk))
-  channel.stderr.resume()
+function noLogin(code: number | null, outputs: readonly string[]): MusterError {
+  const words = outputs
+    .map((text) => said(text.trim().slice(-300)))
+    .filter((text) => text !== '')
+    .join(' / ')
+  const ended = code === null ? '' : `, but ended with ${code}`
+  return new MusterError(
+    'MACHINE_UNUSABLE',
+    `the login shell did not run a command${ended}${words && `; it said: ${words}`}`,
+    {
+      hint: 'Try: ssh HOST true. A profile that ends the shell, a forced command, or a shell such as nologin cannot run jobs; in a profile, leave early where no terminal is: [ -t 0 ] || return',
+    },
+  )
+}
+
+interface Output {
+  readonly stdout: string
+  readonly stderr: string
+  /** Null where it was killed. */
+  readonly code: number | null
+}
+
+/** Everything a session prints until it ends. A profile may print without an end: only the last of it is kept. */
+async function output(channel: ClientChannel, connection: Connection, clock: Clock): Promise<Output> {
+  const kept = { stdout: '', stderr: '' }
+  const keep = (name: keyof typeof kept) => (chunk: Buffer) =>
+    (kept[name] = (kept[name] + chunk.toString()).slice(-MAX_OUTPUT))
+  channel.on('data', keep('stdout'))
+  channel.stderr.on('data', keep('stderr'))
   channel.end()
   connection.hold(true)
-  let late = false
-  const forget = clock.after(LOGIN_MS, () => {
-    late = true
-    channel.destroy()
-  })
+  let isLate = false
+  let code: number | null = null
+  channel.once('exit', (status: number | null) => (code = status))
+  let forget: () => void = () => undefined
   try {
     await new Promise<void>((resolve) => {
       channel.once('close', resolve)
-      // A shell that hangs does not confirm the end of its channel.
-      clock.after(LOGIN_MS + 100, resolve)
+      forget = clock.after(LOGIN_MS, () => {
+        // Not waited for: a shell that hangs does not confirm the end of its channel.
+        isLate = true
+        channel.destroy()
+        resolve()
+      })
     })
   } finally {
     forget()
     connection.hold(false)
   }
   if (connection.ended) throw connection.ended
-  if (late)
+  if (isLate)
     throw new MusterError('MACHINE_UNUSABLE', `the login shell was not ready within ${LOGIN_MS / 1000} s`, {
       hint: 'Its profile (~/.bashrc, config.fish, .tcshrc) hangs or waits for input; leave early where no terminal is: [ -t 0 ] || return',
     })
-  return Buffer.concat(chunks).toString()
+  return { ...kept, code }
 }

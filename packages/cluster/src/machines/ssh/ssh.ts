@@ -2,19 +2,22 @@
  * Transport ssh: one connection and a few persistent shells per machine. Everything of muster goes through those shells, so the
  * login shell and its profile are met once per channel and never again.
  */
-import { closeOnce, MusterError, systemIds, type RunResult } from '@muster/core'
+import { abortReason, closeOnce, MusterError, systemIds, TaskGroup, type Clock, type RunResult } from '@muster/core'
 import type { Duplex } from 'node:stream'
 import { ChannelPool } from '../channel-pool.js'
 import type { Target, Transport } from '../transport.js'
+import type { Connection } from './connection.js'
+import { inTime } from './in-time.js'
+import { killer } from './killer.js'
 import { Link, type LinkTools } from './link.js'
 import type { SshOptions } from './options.js'
-import { getRemote, putRemote } from './remote-files.js'
+import { getRemote, putRemote, type ScriptRunner } from './remote-files.js'
 import { askLogin, SHELL, shellStreams, type Login } from './sessions.js'
 import { commandStream, commandWords, socketStream } from './streams.js'
 
 /** A transport that also knows the login environment of its machine. */
 export interface SshTransport extends Transport {
-  /** What a login sets there, by an allow-list (PATH, HOME, USER, LANG, …). Asked once. Throws what connecting throws. */
+  /** What a login sets there, by an allow-list (PATH, HOME, USER, LANG, …). Asked once per connection. Throws what connecting throws. */
   login(): Promise<Readonly<Record<string, string>>>
   /** How many sessions its sshd allows on a connection; null where that cannot be read, or nobody has asked yet. */
   sessionLimit(): number | null
@@ -22,105 +25,129 @@ export interface SshTransport extends Transport {
 
 /** Shells per machine: one slow script does not hold up the observation of everything else. */
 const CHANNELS = 4
+/** How long close() waits for what runs there to be killed: a machine that does not answer holds nobody up. */
+const TIDY_MS = 5_000
 
 /** Opens nothing yet: the connection comes about at the first use. Whoever made it closes it. */
 export function sshTransport(options: SshOptions, tools: LinkTools): SshTransport {
+  const { clock, logger } = tools
   const link = new Link(options, tools)
   const nonce = (): string => systemIds.token()
   const streams = new Set<Duplex>()
-  const chores = new Set<Promise<void>>()
-  let asked: Promise<Login> | undefined
-  let limit: number | null = null
-  let over = false
+  const chores = new TaskGroup((error) => logger.debug({ err: error }, 'a machine could not be tidied up'))
+  const killGroup = killer(link, clock)
+  const logins = new Logins(link, clock)
+  let isOver = false
 
-  const login = (): Promise<Login> =>
-    (asked ??= link
-      .connection()
-      .then((connection) => askLogin(connection, tools.clock))
-      .then((found) => {
-        limit = found.maxSessions
-        return found
-      })
-      .catch((error: unknown) => {
-        asked = undefined
-        throw error
-      }))
   const pool = new ChannelPool(
     {
       open: async () => {
         // First of all, and alone: a machine may allow one session only.
-        await login()
-        const { channel, connection } = await link.session(SHELL)
+        await logins.ask()
+        const { channel, connection } = await link.session(SHELL, 'shell')
         return shellStreams(channel, connection)
       },
-      killGroup: (pid) => killGroup(link, pid),
+      killGroup,
     },
-    { size: CHANNELS, nonce, clock: tools.clock },
+    { size: CHANNELS, nonce, clock },
   )
+  const runner: ScriptRunner = {
+    run: (request) => pool.run(request),
+    quiet: () => pool.quiet(),
+    later: (chore) => chores.run(chore),
+  }
 
-  const open = async (target: Target): Promise<Duplex> => {
+  const opened = async (target: Target, signal: AbortSignal | undefined): Promise<Duplex> => {
     // The shells come first where sessions are few.
-    await pool.run({ script: ':' })
+    await pool.run({ script: ':', signal })
     if ('socket' in target) {
       const connection = await link.connection()
       return socketStream(await connection.socket(target.socket), connection)
     }
     const mark = nonce()
-    const { channel, connection } = await link.session(commandWords(target.command, mark))
+    const { channel, connection } = await link.session(commandWords(target.command, mark), 'stream')
     const { stream, pid } = commandStream(channel, connection, mark)
     stream.once('close', () => {
-      if (stream.readableEnded) return
-      const chore = pid.then((found) => killGroup(link, found)).finally(() => chores.delete(chore))
-      chores.add(chore)
+      if (!stream.readableEnded) chores.run(async () => killGroup(await pid))
     })
     return stream
   }
 
+  const open = async (target: Target, signal: AbortSignal | undefined): Promise<Duplex> => {
+    if (isOver) throw closed()
+    const opening = opened(target, signal)
+    const stream = await (signal ? inTime(opening, signal, () => abortReason(signal)) : opening).catch(
+      (error: unknown) => {
+        // It may still come, and nobody waits for it any more.
+        chores.run(() => opening.then((late) => void late.destroy()).catch(() => undefined))
+        throw isOver ? closed(error) : error
+      },
+    )
+    streams.add(stream)
+    const drop = (): void => void stream.destroy()
+    signal?.addEventListener('abort', drop, { once: true })
+    stream.once('close', () => {
+      streams.delete(stream)
+      signal?.removeEventListener('abort', drop)
+    })
+    if (isOver || signal?.aborted) drop()
+    return stream
+  }
+
   const close = closeOnce(async () => {
-    over = true
+    isOver = true
     for (const stream of streams) stream.destroy()
-    await pool.close()
-    await Promise.all(chores)
+    await atMost(TIDY_MS, clock, Promise.all([pool.close(), chores.settled()]))
     await link.close()
   })
   return {
     run: (script, { stdin, signal } = {}): Promise<RunResult> => pool.run({ script, stdin, signal }),
-    put: (path, content, given = {}) => putRemote(pool, path, content, { ...given, token: nonce() }),
-    get: (path, given) => getRemote(pool, path, given),
-    open: async (target, { signal } = {}) => {
-      if (over) throw new MusterError('TRANSPORT_CLOSED', 'the connection to the machine was closed')
-      const stream = await open(target)
-      streams.add(stream)
-      const drop = (): void => {
-        stream.destroy()
-      }
-      signal?.addEventListener('abort', drop, { once: true })
-      stream.once('close', () => {
-        streams.delete(stream)
-        signal?.removeEventListener('abort', drop)
-      })
-      if (over || signal?.aborted) drop()
-      return stream
-    },
-    login: async () => (await login()).environment,
-    sessionLimit: () => limit,
+    put: (path, content, given = {}) => putRemote(runner, path, content, { ...given, token: nonce() }),
+    get: (path, given) => getRemote(runner, path, given),
+    open: (target, { signal } = {}) => open(target, signal),
+    login: async () => (await logins.ask()).environment,
+    sessionLimit: () => logins.sessionLimit,
     close,
     [Symbol.asyncDispose]: close,
   }
 }
 
-/**
- * Kills what a shell of ours started there. Never rejects: a machine that cannot be reached cannot be cleaned, and what was cut
- * off there comes to its end by itself.
- */
-async function killGroup(link: Link, pid: number): Promise<void> {
-  if (!link.live || pid <= 1) return
-  try {
-    const { channel } = await link.session(`exec /bin/sh -c 'kill -9 -${pid}'`)
-    channel.resume()
-    channel.stderr.resume()
-    await new Promise<void>((resolve) => channel.once('close', () => resolve()))
-  } catch {
-    // As above.
+/** What the login says, asked once per connection: after a reboot or an update the machine may say something else. */
+class Logins {
+  readonly #link: Link
+  readonly #clock: Clock
+  #asked: { readonly of: Connection; readonly login: Promise<Login> } | undefined
+  sessionLimit: number | null = null
+
+  constructor(link: Link, clock: Clock) {
+    this.#link = link
+    this.#clock = clock
   }
+
+  async ask(): Promise<Login> {
+    const connection = await this.#link.connection()
+    if (this.#asked?.of !== connection) this.#asked = { of: connection, login: askLogin(connection, this.#clock) }
+    const { login } = this.#asked
+    try {
+      const found = await login
+      this.sessionLimit = found.maxSessions
+      return found
+    } catch (error) {
+      // A failure is not remembered: the next call asks again.
+      if (this.#asked?.login === login) this.#asked = undefined
+      throw error
+    }
+  }
+}
+
+async function atMost(ms: number, clock: Clock, work: Promise<unknown>): Promise<void> {
+  let forget: () => void = () => undefined
+  const late = new Promise<void>((resolve) => (forget = clock.after(ms, resolve)))
+  await Promise.race([work, late])
+  forget()
+}
+
+function closed(cause?: unknown): MusterError {
+  const options = cause === undefined ? {} : { cause }
+  return new MusterError('TRANSPORT_CLOSED', 'the connection to the machine was closed', options)
 }

@@ -39,12 +39,18 @@ export function commandStream(channel: ClientChannel, connection: Connection, ma
   const pid = new Promise<number>((resolve) => (said = resolve))
   channel.once('close', () => said(0))
   const whyCut = (): Error | undefined => connection.ended ?? (end.seen ? undefined : lost('the session was cut'))
-  return { stream: over(channel, whyCut, afterMark(mark, said)), pid }
+  const drop = (): void => {
+    // Who drops it before it began must not lose sight of what is about to begin: its process id comes over this channel.
+    channel.resume()
+    void pid.then(() => channel.destroy())
+  }
+  return { stream: over(channel, { whyCut, drop, filtered: afterMark(mark, said) }), pid }
 }
 
 /** The stream of a socket there. */
 export function socketStream(channel: ClientChannel, connection: Connection): Duplex {
-  return over(channel, () => connection.ended)
+  const drop = (): void => void channel.destroy()
+  return over(channel, { whyCut: () => connection.ended, drop, filtered: (chunk) => chunk })
 }
 
 /** Lets pass what comes after the mark: a profile may have printed before it. */
@@ -63,11 +69,15 @@ function afterMark(mark: string, said: (pid: number) => void): (chunk: Buffer) =
   }
 }
 
-function over(
-  channel: ClientChannel,
-  whyCut: () => Error | undefined,
-  filtered: (chunk: Buffer) => Buffer = (chunk) => chunk,
-): Duplex {
+interface Over {
+  /** Asked when the channel has closed; undefined: it ended on the machine. */
+  whyCut(): Error | undefined
+  /** Ends the channel. */
+  drop(): void
+  filtered(chunk: Buffer): Buffer
+}
+
+function over(channel: ClientChannel, { whyCut, drop, filtered }: Over): Duplex {
   const duplex = new Duplex({
     read: () => {
       channel.resume()
@@ -81,13 +91,13 @@ function over(
       done()
     },
     destroy: (error, done) => {
-      channel.destroy()
+      drop()
       done(error)
     },
   })
   channel.on('data', (chunk: Buffer) => {
     const bytes = filtered(chunk)
-    if (bytes.length > 0 && !duplex.push(bytes)) channel.pause()
+    if (bytes.length > 0 && !duplex.destroyed && !duplex.push(bytes)) channel.pause()
   })
   channel.on('error', () => undefined)
   channel.once('close', () => {
