@@ -3,7 +3,7 @@ import { systemIds, type Clock } from '@muster/core'
 import { constants } from 'node:os'
 import type { AttemptKey, ExitRecord, Observation, RunFacts } from './launcher.js'
 import type { MachineShell } from './machine-shell.js'
-import { attemptName } from './names.js'
+import { attemptName, markOf } from './names.js'
 import { LineReader } from './line-reader.js'
 
 const INLINE_BYTES = 65_536
@@ -65,10 +65,19 @@ function readOne(reader: LineReader, key: AttemptKey, nowMs: number): Observatio
 }
 
 function readExit(reader: LineReader, facts: RunFacts): RunFacts & { readonly exit: ExitRecord } {
-  const [outcome = '', code = '0', signal = '0', maybe = '0', endedAt = '0', size = '-1', stuck = '-', logged = '0'] =
-    reader.line().split(' ')
-  const detail = reader.line()
-  const bytes = reader.untilNonce()
+  return exitOf(facts, reader.line(), reader.line(), reader.untilNonce())
+}
+
+/** The words of an exit record, what they say in detail, and the bytes of a small result. */
+function exitOf(
+  facts: RunFacts,
+  words: string,
+  detail = '',
+  bytes: Buffer = Buffer.alloc(0),
+): RunFacts & { readonly exit: ExitRecord } {
+  const [outcome = '', code = '0', signal = '0', maybe = '0', endedAt = '0', size = '-1', stuck = '-', ...rest] =
+    words.split(' ')
+  const [logged = '0', left = ''] = rest
   const resultBytes = Number(size)
   const died = Number(signal) > 0
   const exit: ExitRecord = {
@@ -79,9 +88,19 @@ function readExit(reader: LineReader, facts: RunFacts): RunFacts & { readonly ex
     endedAt: Number(endedAt),
     ...(detail === '' ? {} : { detail }),
     stuck: stuck === '-' ? [] : stuck.split(',').map(Number),
+    ...(left === '-' ? { leftNothing: true } : {}),
     result: resultBytes < 0 ? null : { bytes: resultBytes, ...(resultBytes <= INLINE_BYTES ? { inline: bytes } : {}) },
   }
   return { ...facts, logBytes: Number(logged), exit }
+}
+
+/** What the last words of a supervisor say, `MARK STARTED TREE EXIT…`; undefined where they are not of this attempt. */
+export function readLastWords(key: AttemptKey, line: string): Observation | undefined {
+  const match = /^(\d+) (\d+) (\S+) ((?:\S+ ){8}\S+) end$/.exec(line)
+  const [, mark = '', at = '0', tree = '', words = ''] = match ?? []
+  if (mark !== markOf(key.token)) return undefined
+  const facts: RunFacts = { startedAt: Number(at) || null, tree, logBytes: 0, progress: null }
+  return { key, status: 'exited', ...exitOf(facts, words) }
 }
 
 function neverStarted(endedAt: number, detail: string): ExitRecord {

@@ -111,6 +111,8 @@ export interface ExitRecord {
   readonly detail?: string
   /** Pids that survived KILL. */
   readonly stuck: readonly number[]
+  /** It printed nothing and left neither result nor artifact: there is nothing to fetch. Absent where that is not known. */
+  readonly leftNothing?: true
   /** Size of what was written to MUSTER_RESULT; its bytes are here up to 64 KiB, otherwise `fetch` brings them. */
   readonly result: { readonly bytes: number; readonly inline?: Buffer } | null
 }

@@ -38,6 +38,7 @@ export function planText(request: StartRequest, settings: PlanSettings, nowMs: n
     m_steps: steps.join(' '),
     m_cwd: relative(plan.cwd ?? '.'),
     m_workspace: plan.workspace ?? '',
+    m_globs: globLines(plan.artifacts),
   }
   return [
     ...Object.entries(variables).map(([name, value]) => `${name}=${quote(String(value))}`),
@@ -79,6 +80,12 @@ function variable(name: string): string {
     'INVALID_ARGUMENT',
     `env: ${JSON.stringify(name.slice(0, 80))} cannot be the name of a variable`,
   )
+}
+
+function globLines(globs: readonly string[]): string {
+  if (globs.some((glob) => glob.includes('\n')))
+    throw new MusterError('INVALID_ARGUMENT', 'artifacts: a glob cannot hold a newline')
+  return globs.map((glob) => `${glob}\n`).join('')
 }
 
 function relative(path: string): string {

@@ -50,7 +50,13 @@ export function shellLauncher(transport: Transport, options: ShellLauncherOption
       signal?.throwIfAborted()
       return startAttempt(shell, request, settings)
     },
-    inspect: (keys, signal) => inspectAttempts(shell, keys, clock, signal),
+    inspect: async (keys, signal) => {
+      const heard = keys.map((key) => hints.heard(key))
+      const unheard = keys.filter((_, index) => !heard[index])
+      const asked = await inspectAttempts(shell, unheard, clock, signal)
+      const answers = asked.values()
+      return heard.flatMap((observation) => observation ?? answers.next().value ?? [])
+    },
     stop: (key, { graceMs, reason }, signal) => stopAttempt(shell, key, { graceMs, reason, clock }, signal),
     logs: (key, range, signal) => readLog(shell, key, range, signal),
     list: (recordId, epoch, signal) => listAttempts(shell, recordId, epoch, signal),

@@ -40,39 +40,60 @@ function startScript(
   settings: PlanSettings & { readonly clock: Clock },
   facts: MachineFacts,
 ): string {
-  const { key, recordId, epoch, plan } = request
+  const { key, recordId, epoch } = request
   const end = `M_${systemIds.token()}`
-  const arguments_ = [
-    name,
-    key.token,
-    word(recordId, 'recordId'),
-    markOf(key.token),
-    String(epoch),
-    key.jobId,
-    globLines(plan.artifacts),
-  ]
+  const words = [name, key.token, word(recordId, 'recordId'), markOf(key.token), String(epoch), key.jobId]
   return (
-    `m_open ${arguments_.map(quote).join(' ')} || exit 0\n` +
-    // The supervisor holds this pipe until it has claimed, or lost.
-    `m_x=$(${spawnLine(name, facts)} 3>&- 2>>${name}/err <<'${end}' &\n` +
+    `m_open ${words.join(' ')} ${facts.perl ? 'perl' : 'sh'} || exit 0\n` +
+    // The supervisor holds this pipe until it has claimed, and says so, or lost.
+    `m_x=$(${spawnLine(name, words, facts)} 3>&- <<'${end}' &\n` +
     `${toolLines(facts)}${planText(request, settings, settings.clock.now())}${end}\n)\n` +
+    `[ -z "$m_x" ] || { printf '%s\\n' "$m_x"; exit 0; }\n` +
     `m_look ${name} ${key.token}\nm_say\n[ "$m_st" != open ] || { m_x=; read -r m_x <${name}/err; printf '%s\\n' "$m_x"; }\n`
   )
 }
 
-/** Detaches, takes the lock on descriptor 3 and, where perl can, makes the supervisor a subreaper: one process for all three. */
-function spawnLine(name: string, facts: MachineFacts): string {
+/**
+ * perl: the directory with its key, whoever came first, then a look at the epoch (in this order, so that whoever raises it finds
+ * the attempt), then a session, the lock on descriptor 3 and, where it can be had, a subreaper. One process does what sh would need
+ * three more for.
+ */
+const BEGIN = [
+  `$^F=9;($n,$rec,$mark,$epoch,$job,$s,$p,$k,$t)=splice@ARGV,0,9;$tok=delete$ENV{m_tok};`,
+  `mkdir$_ for$n,"$n/work","$n/artifacts","../keep/$job";`,
+  `-d$_||die"$_: $!\\n"for"$n/work","$n/artifacts","../keep/$job";`,
+  `$key="$rec $tok $mark end\\n";`,
+  `if(open K,"<","$n/key"){$is=<K>;close K}`,
+  `if($is!~/ end$/){open(K,">","$n/key")&&(print K$key)&&close K||die"$n/key: $!\\n"}`,
+  `elsif((split/ /,$is)[1]ne$tok){print"foreign - 0 -\\n";exit}`,
+  `if(opendir D,"../records/$rec"){for(readdir D){/^\\d+$/&&$_>$epoch&&do{print"superseded $_\\n";exit}}closedir D}`,
+  `open STDERR,">>","$n/err";`,
+  `syscall($s+0);syscall($p+0,36,1,0,0,0)==0&&$k&&($t="subreaper");`,
+  `open(L,">>","$n/lock")&&fileno(L)==3&&flock(L,6)||exit 4;exec@ARGV,$t`,
+].join('')
+
+/** Detaches and takes the lock on descriptor 3, in one process for both. */
+function spawnLine(name: string, key: readonly string[], facts: MachineFacts): string {
   const supervisor = `sh ../bin/${SUPERVISOR_HASH}/run run ${name}`
   const plain = facts.limit ? 'marker' : 'best-effort'
   if (facts.perl) {
-    const program =
-      `$^F=9;($s,$p,$k,$l)=splice@ARGV,0,4;syscall($s+0);syscall($p+0,36,1,0,0,0)==0&&$k&&($t="subreaper");` +
-      `open(L,">>",$l)&&fileno(L)==3&&flock(L,6)||exit 4;exec@ARGV,$t||${JSON.stringify(plain)}`
-    const words = [facts.perl, '-e', program, facts.setsidCall, facts.prctlCall, facts.children || '0', `${name}/lock`]
-    return `${words.map(quote).join(' ')} ${supervisor}`
+    const [, token, ...rest] = key
+    const words = [
+      facts.perl,
+      '-e',
+      BEGIN,
+      name,
+      ...rest,
+      facts.setsidCall,
+      facts.prctlCall,
+      facts.children || '0',
+      plain,
+    ]
+    // The token is nobody else's business: everybody can read arguments.
+    return `m_tok=${token} ${words.map(quote).join(' ')} ${supervisor}`
   }
   const locked = facts.flock ? `exec 3>>${name}/lock; ${quote(facts.flock)} -n 3 || exit 4; ` : ''
-  return `${quote(facts.setsid)} sh -c ${quote(`${locked}exec ${supervisor} ${plain}`)}`
+  return `${quote(facts.setsid)} sh -c ${quote(`${locked}exec ${supervisor} ${plain}`)} 2>>${name}/err`
 }
 
 /** Reads what m_say printed; undefined where nobody has claimed it yet. */
@@ -95,10 +116,4 @@ function judge(line: string, name: string): StartOutcome | undefined {
     default:
       return undefined
   }
-}
-
-function globLines(globs: readonly string[]): string {
-  if (globs.some((glob) => glob.includes('\n')))
-    throw new MusterError('INVALID_ARGUMENT', 'artifacts: a glob cannot hold a newline')
-  return globs.map((glob) => `${glob}\n`).join('')
 }

@@ -187,7 +187,8 @@ export class Attempts {
     const job = await end(this.#desk, machine, t, ending)
     t.live = { ...t.live, job }
     t.phase = 'collect'
-    if (ending.kind === 'exit' && ending.exit.outcome === 'never-started') this.#forget(t, remover)
+    if (ending.kind === 'exit' && (ending.exit.outcome === 'never-started' || ending.exit.leftNothing))
+      this.#forget(t, remover)
     this.#desk.wake()
   }
 

@@ -40,7 +40,7 @@ export async function end(desk: Desk, machine: ManagedMachine, t: Tracked, endin
   if (exit.outcome === 'never-started') return neverStarted(desk, t)
   const outcome: AttemptOutcome = exit.outcome
   const result = await resultOf(desk, machine, t, exit, outcome)
-  const tail = outcome === 'succeeded' ? [] : await lastLines(desk, machine, t, ending.logBytes)
+  const tail = outcome === 'succeeded' || exit.leftNothing ? [] : await lastLines(desk, machine, t, ending.logBytes)
   const detail: EventData = {
     ...(exit.detail !== undefined && { text: exit.detail }),
     ...(exit.possiblySignal && { possiblySignal: true }),
@@ -58,7 +58,7 @@ export async function end(desk: Desk, machine: ManagedMachine, t: Tracked, endin
       ...(startedAt !== null && { startedAt }),
       endedAt: exit.endedAt,
       tree,
-      collecting: true,
+      collecting: !exit.leftNothing,
     },
     `machine:${machine.name}`,
   )

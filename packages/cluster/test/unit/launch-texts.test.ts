@@ -1,6 +1,6 @@
 /** What the launcher reads and writes as text: pure, so every odd case is cheap to try. */
 import { expect, test } from 'vitest'
-import { lastProgress, readObservations } from '../../src/launch/inspect.js'
+import { lastProgress, readLastWords, readObservations } from '../../src/launch/inspect.js'
 import { parseFacts } from '../../src/launch/facts.js'
 import { attemptName, markOf, parseAttemptName } from '../../src/launch/names.js'
 import { SUPERVISOR } from '../../src/launch/supervisor/index.js'
@@ -87,4 +87,23 @@ test('the texts on the machine have no comments and read no substitution of ours
     expect(text).not.toMatch(/^\s*#/m)
     expect(text).not.toContain('\\${')
   }
+})
+
+test('last words are believed whole and with the mark of the attempt, or not at all', () => {
+  const mark = markOf('t')
+  const words = `${mark} 5 subreaper exit 3 0 0 99 -1 - 0 -`
+  expect(readLastWords(key(1), `${words} end`)).toEqual({
+    key: key(1),
+    status: 'exited',
+    startedAt: 5,
+    tree: 'subreaper',
+    logBytes: 0,
+    progress: null,
+    exit: { outcome: 'exit', exitCode: 3, signal: null, endedAt: 99, stuck: [], leftNothing: true, result: null },
+  })
+  const printed = readLastWords(key(1), `${mark} 5 subreaper succeeded 0 0 0 99 -1 - 17 files end`)
+  expect(printed).toMatchObject({ logBytes: 17, exit: { outcome: 'succeeded', result: null } })
+  expect(printed).not.toHaveProperty('exit.leftNothing')
+  for (const text of ['', mark, words, `${words} more end`, `${words.replace(mark, markOf('u'))} end`, ` ${words} end`])
+    expect(readLastWords(key(1), text), text).toBeUndefined()
 })

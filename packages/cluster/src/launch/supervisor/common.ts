@@ -8,7 +8,7 @@
  *   claim    pid start boot startedAtMs uptime tree end | stopped atMs reason end       created once, O_EXCL: the claim
  *   lock     held by the supervisor while it lives: the arbiter where /proc is not ours (another PID namespace)
  *   stop     reason graceCs                                                             a wish to end it, then TERM
- *   exit     outcome code signal possiblySignal endedAtMs resultBytes stuck logBytes | detail | end
+ *   exit     outcome code signal possiblySignal endedAtMs resultBytes stuck logBytes left | detail | end   left: files, or - for none
  *   log progress result artifacts/ work/
  *
  * Invariant: a record counts only with its last word, so one that was cut short (kill, full disk, power) reads as absent.
@@ -113,6 +113,12 @@ m_exit() {
   m_ended= m_detail= m_last=
   { read -r m_ended; read -r m_detail; read -r m_last; } 2>/dev/null <"$1/exit"
   [ "$m_last" = end ]
+}
+
+# DIR: nothing in it; fails where that cannot be seen.
+m_empty() {
+  [ -r "$1" ] && [ -x "$1" ] || return
+  for m_d in "$1"/* "$1"/.[!.]* "$1"/..?*; do [ ! -e "$m_d" ] && [ ! -L "$m_d" ] || return; done
 }
 
 # Live processes that carry the marker MARK, by limit or by environment -> m_marked; m_ghosts: those that ended during the look;

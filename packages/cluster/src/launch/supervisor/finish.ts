@@ -1,7 +1,8 @@
 /**
  * sh: the log of an attempt and its end. The log passes through `dd`, which stops at the cap while the job writes on into
  * nothing. It counts short reads as whole ones, so it is asked again until the cap is reached or the writers are gone.
- * The end: kill what the command left behind, drain the log, write the exit record, sync it, tell whoever follows `events`.
+ * The end: kill what the command left behind, drain the log, write the exit record, tell whoever follows `events`, sync it. What a
+ * controller hears it makes durable itself; the sync is for those that are not there to hear.
  */
 import { sh } from './sh.js'
 
@@ -22,11 +23,10 @@ m_log_write() {
   while [ $m_left -gt 0 ]; do
     m_bs=65536
     [ $m_left -gt 1048576 ] || m_bs=512
-    m_said=$(exec dd bs=$m_bs count=$m_left iflag=count_bytes 2>&1 >>log) || break
-    m_n=\${m_said%% records in*} m_n=\${m_n##*[!0-9+]}
+    dd bs=$m_bs count=$m_left iflag=count_bytes 2>said >>log || break
+    m_said
     if [ $(($m_n)) -lt $(((m_left + m_bs - 1) / m_bs)) ]; then
       # The writers are gone. GNU dd says how much it was; where it does not, the log is measured.
-      m_b=\${m_said##*records out?} m_b=\${m_b%% byte*}
       case $m_first$m_b in 1 | 1*[!0-9]*) ;; 1*) printf '%s\n' "$m_b" >logged ;; esac
       return 0
     fi
@@ -35,6 +35,14 @@ m_log_write() {
   case $(exec dd bs=1 count=1 2>&1 >/dev/null) in 1+0*) ;; *) return 0 ;; esac
   printf '\n[muster: the log reached its limit of %s bytes; what follows was dropped]\n' "$m_cap" >>log
   exec cat >/dev/null
+}
+
+# What dd said at its end -> m_n, records as in 3+1; m_b, bytes
+m_said() {
+  m_n=0 m_b=
+  while read -r m_x m_c m_f; do
+    case "$m_c $m_f" in 'records in') m_n=$m_x ;; byte*) m_b=$m_x ;; esac
+  done 2>/dev/null <said
 }
 
 # A count of kills for want of memory in our cgroup -> m_oom (0 where it cannot be read)
@@ -66,12 +74,24 @@ m_finish() {
   m_size=-1 m_logged=
   read -r m_logged 2>/dev/null <logged || { m_logged=$(wc -c <log) m_logged=$(($m_logged)); }
   if [ -f result ] && [ ! -L result ]; then m_size=$(wc -c <result) m_size=$(($m_size)); fi
+  m_left=files
+  if [ "$m_size $m_stuck $m_logged" = '-1 - 0' ] && m_nothing; then m_left=-; fi
   m_now
-  while ! printf '%s\n%s\nend\n' "$m_outcome $m_rc $m_signal \${m_maybe:-0} $((m_at0 + (m_up - m_up0) * 10)) $m_size $m_stuck $m_logged" "$m_detail" >exit
+  m_ended="$m_outcome $m_rc $m_signal \${m_maybe:-0} $((m_at0 + (m_up - m_up0) * 10)) $m_size $m_stuck $m_logged $m_left"
+  while ! printf '%s\n%s\nend\n' "$m_ended" "$m_detail" >exit
   do m_pause 1; done 2>/dev/null
-  sync exit . 2>/dev/null || sync
   m_gpus_release
+  # One line says all there is to know of a plain end, and by the mark whose it is; any other is looked up.
+  case $m_size$m_stuck$m_detail in
+  -1-) [ -s progress ] || m_key="$m_key $m_mark $m_at0 $m_kind $m_ended end" ;;
+  esac
   printf '%s\n' "$m_key" >>../../events
+  sync exit . 2>/dev/null || sync
+}
+
+# Nobody needs to fetch: no output, result or artifact.
+m_nothing() {
+  [ ! -s log ] && [ ! -e result ] && [ ! -L result ] && [ ! -s globs ] && [ ! -L artifacts ] && m_empty artifacts
 }
 
 # Asked to stop when only the log is left: somebody we cannot see holds it.

@@ -19,7 +19,9 @@ m_run() {
   trap m_on_term TERM
   trap : HUP INT QUIT
   m_claim || exit 0
+  printf 'running - %s %s\n' "$m_at0" "$m_kind"
   exec >/dev/null
+  [ -z "$m_globs" ] || printf '%s' "$m_globs" >globs
   m_limit
   m_log_open
   m_oom_count; m_oom0=$m_oom
@@ -46,6 +48,7 @@ m_claim() {
 # Announce, then look: of two that want one GPU at the same moment at most one goes on.
 m_gpus() {
   m_taken=
+  [ -n "$m_gpulist" ] || return 0
   for m_g in $m_gpulist; do printf '%s\n' "$$ $m_start $m_boot $m_record end" >../../gpus/$m_g.$m_key.$$; done
   for m_g in $m_gpulist; do
     for m_f in ../../gpus/$m_g.*; do

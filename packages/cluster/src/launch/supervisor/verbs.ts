@@ -13,16 +13,19 @@ m_make() {
   m_look "$1" "$2"
 }
 
-# KEY TOKEN RECORD MARK EPOCH JOB GLOBS: succeeds where a supervisor may be started; else says why not.
+# KEY TOKEN RECORD MARK EPOCH JOB BY: succeeds where a supervisor may be started; else says why not. Where BY is perl,
+# it makes the directory and looks at the epoch itself.
 m_open() {
   m_look "$1" "$2"
-  case $m_st in absent | open) m_make "$1" "$2" "$3" "$4" "$6" || return ;; esac
+  case $m_st in absent | open)
+    [ "$7" != perl ] || return 0
+    m_make "$1" "$2" "$3" "$4" "$6" || return ;;
+  esac
   # The key is written, so whoever raises the epoch now finds this attempt.
   for m_f in "../records/$3"/*; do
     [ ! -e "$m_f" ] || [ "\${m_f##*/}" -le "$5" ] || { printf 'superseded %s\n' "\${m_f##*/}"; return 1; }
   done
   [ "$m_st" = open ] || { m_say; return 1; }
-  [ -z "$7" ] || printf '%s' "$7" >"$1/globs"
 }
 
 m_say() { printf '%s %s %s %s\n' "$m_st" "$m_why" "$m_at" "$m_tree"; }
@@ -106,12 +109,6 @@ m_prune() {
     # A supervisor that still runs has its text open.
     [ "$m_f/ask" -ef "$m_self" ] || rm -rf "$m_f"
   done
-}
-
-# DIR: nothing in it; fails where that cannot be seen.
-m_empty() {
-  [ -r "$1" ] && [ -x "$1" ] || return
-  for m_d in "$1"/* "$1"/.[!.]* "$1"/..?*; do [ ! -e "$m_d" ] && [ ! -L "$m_d" ] || return; done
 }
 
 # In the directory of an attempt that was looked at: names what there is to fetch, where that is the log and perhaps a result.
