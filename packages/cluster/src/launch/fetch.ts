@@ -1,12 +1,14 @@
 /**
- * Fetch: log, result and artifacts come here. Names that come from a machine are hostile: each is checked, links are not
- * followed on either side, counts and bytes are capped, and what is refused is said.
+ * Fetch: log, result and artifacts come here, in one round trip while they are small, else one file after the other. Names that
+ * come from a machine are hostile: each is checked, links are not followed on either side, counts and bytes are capped, and what
+ * is refused is said.
  */
-import { abortReason, MusterError } from '@muster/core'
+import { abortReason, MusterError, systemIds } from '@muster/core'
 import { lstat, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import picomatch from 'picomatch'
 import type { AttemptKey, FetchedFile, FetchReport } from './launcher.js'
+import { LineReader } from './line-reader.js'
 import type { MachineShell } from './machine-shell.js'
 import { attemptName } from './names.js'
 
@@ -16,6 +18,8 @@ interface Candidate {
   /** Where it goes below the target. */
   readonly target: string
   readonly bytes: number
+  /** Where its bytes begin among those that came with the list; undefined where they do not. */
+  readonly at: number | undefined
 }
 interface Limits {
   readonly maxBytes: number
@@ -31,13 +35,15 @@ export async function fetchAttempt(
   signal?: AbortSignal,
 ): Promise<FetchReport> {
   const refused: { path: string; reason: string }[] = []
-  const { found, globs } = await listed(shell, key, refused, signal)
+  const { found, globs, small } = await listed(shell, key, refused, signal)
   const files: FetchedFile[] = []
   const root = `${(await shell.facts()).stateDir}/attempts/${attemptName(key)}`
   for (const candidate of chosen(found, globs, limits, refused)) {
     if (signal?.aborted) throw abortReason(signal)
-    const read = { length: candidate.bytes, ...(signal ? { signal } : {}) }
-    const content = candidate.bytes > 0 ? shell.transport.get(`${root}/${candidate.source}`, read) : []
+    const { at, bytes } = candidate
+    const read = { length: bytes, ...(signal ? { signal } : {}) }
+    const here = small && at !== undefined ? [small.subarray(at, at + bytes)] : undefined
+    const content = bytes === 0 ? [] : (here ?? shell.transport.get(`${root}/${candidate.source}`, read))
     const reason = await brought(content, directory, candidate)
     if (reason === undefined) files.push({ path: candidate.target, bytes: candidate.bytes })
     else refused.push({ path: candidate.target, reason })
@@ -51,28 +57,34 @@ async function listed(
   key: AttemptKey,
   refused: { path: string; reason: string }[],
   signal: AbortSignal | undefined,
-): Promise<{ found: Candidate[]; globs: readonly string[] }> {
+): Promise<{ found: Candidate[]; globs: readonly string[]; small: Buffer | undefined }> {
   const name = attemptName(key)
+  const nonce = systemIds.token()
   const script =
     `m_look ${name} ${key.token}\ncase $m_st in foreign) exit 3;; absent) exit 0;; esac\n` +
-    `cd ${name} || exit\nm_plain && exit\nset -- log result artifacts\n` +
-    `if [ -s globs ]; then set -- "$@" work; while read -r m_x; do printf 'g 0 %s\\n' "$m_x"; done <globs; fi\n` +
-    `find "$@" -path work/.git -prune -o ! -type d -exec stat -c '%f %s %n' {} + 2>/dev/null\nexit 0\n`
+    `cd ${name} || exit\nm_fetch ${nonce}\nexit 0\n`
   const { stdout } = await shell.ask(() => script, { signal })
+  const reader = new LineReader(stdout, nonce)
   const found: Candidate[] = []
   const globs: string[] = []
-  for (const line of stdout.toString('latin1').split('\n')) {
+  let total = 0
+  for (const line of reader.untilNonce().toString('latin1').split('\n')) {
     const match = /^([0-9a-f]+|g) (\d+) (.+)$/.exec(line)
     if (!match) continue
     const [, mode = '', size = '0', raw = ''] = match
     const path = Buffer.from(raw, 'latin1').toString('utf8')
+    const regular = mode !== 'g' && (parseInt(mode, 16) & 0o170000) === 0o100000
+    const at = regular && !raw.startsWith('work/') ? total : undefined
+    if (at !== undefined) total += Number(size)
     if (mode === 'g') globs.push(path)
     else if (!Buffer.from(path).equals(Buffer.from(raw, 'latin1')))
       refused.push({ path, reason: 'the name is not UTF-8' })
-    else if ((parseInt(mode, 16) & 0o170000) !== 0o100000) refused.push({ path, reason: 'not a regular file' })
-    else found.push({ source: path, target: targetOf(path), bytes: Number(size) })
+    else if (!regular) refused.push({ path, reason: 'not a regular file' })
+    else found.push({ source: path, target: targetOf(path), bytes: Number(size), at })
   }
-  return { found, globs }
+  // All bytes that the list announces, or they are not trusted to be whose they seem: then each file is asked for by itself.
+  const small = reader.restBytes()
+  return { found, globs, small: small.length === total ? small : undefined }
 }
 
 function targetOf(path: string): string {

@@ -29,6 +29,10 @@ export class LineReader {
   }
 
   rest(): string {
-    return this.#bytes.toString('utf8', Math.min(this.#at, this.#bytes.length))
+    return this.restBytes().toString('utf8')
+  }
+
+  restBytes(): Buffer {
+    return this.#bytes.subarray(Math.min(this.#at, this.#bytes.length))
   }
 }

@@ -30,6 +30,36 @@ m_open() {
 
 m_say() { printf '%s %s %s %s\n' "$m_st" "$m_why" "$m_at" "$m_tree"; }
 
+# What survived KILL may be gone by now -> m_kept, and the seventh word of m_ended: pids, or - for none. That nobody was seen
+# counts where hardly a pid was given out during the look: a storm of forks is never seen where it is looked for.
+m_still() {
+  set -- $m_ended
+  m_kept=$7 m_n=0
+  [ "$m_kept" != - ] || return 1
+  [ "$m_bootwas" = "$m_boot" ] || m_kept=- m_n=3
+  while [ $m_n -lt 3 ]; do
+    m_n=$((m_n + 1))
+    if m_bearers "$m_mark"; then
+      m_kept= m_n=3
+      for m_c in $m_marked; do m_kept=$m_kept,$m_c; done
+      m_kept=\${m_kept#,}
+    else
+      case $m_ghosts$m_born in [0-4]) m_n=3; m_still_there $7 ;; esac
+    fi
+  done
+  m_ended="$1 $2 $3 $4 $5 $6 $m_kept $8\${9:+ $9}"
+  [ "$m_kept" != - ]
+}
+
+# PIDS -> m_kept. Nobody bears the marker. Where there is none, a pid that lives may be the one that was meant.
+m_still_there() {
+  m_kept=-
+  [ -z "$m_ulimit" ] || return 0
+  IFS=,; set -- $1; unset IFS
+  for m_c in "$@"; do ! m_lives "$m_c" || m_kept=$m_kept,$m_c; done
+  m_kept=\${m_kept#-,}
+}
+
 # NONCE, then KEY TOKEN of each: a line of facts, and what belongs to its state.
 m_inspect() {
   m_nonce=$1 m_logs= m_lines=
@@ -40,6 +70,7 @@ m_inspect() {
     printf '%s %s %s %s\n' $m_st "$m_at" "$m_tree" "$m_why"
     case $m_st in
     exited)
+      m_still
       printf '%s\n%s\n' "$m_ended" "$m_detail"
       m_result "$1" $m_ended ;;
     gone)
@@ -81,6 +112,9 @@ m_stop() {
   gone)
     [ "$m_why" != reboot ] && m_bearers "$m_mark" || { printf 'over -\n'; return; }
     ( m_apart sh "../bin/$8/run" reap "$m_mark" "$7" "$1" ) >/dev/null 2>&1 </dev/null & ;;
+  exited)
+    # What survived KILL is killed again: it may have become mortal.
+    ! m_still || ( m_apart sh "../bin/$8/run" reap "$m_mark" "$7" "$1" ) >/dev/null 2>&1 </dev/null & ;;
   esac
   m_say
 }
@@ -111,14 +145,40 @@ m_prune() {
   done
 }
 
-# In the directory of an attempt that was looked at: names what there is to fetch, where that is the log and perhaps a result.
+# NONCE, in the directory of an attempt that was looked at: a line 'mode size path' of each thing there, 'g 0 GLOB' of each glob,
+# the nonce; then, of log, result and artifacts that are at most 1 MiB together, all bytes in that order.
+m_fetch() {
+  m_nonce=$1
+  if ! m_plain; then
+    set -- log result artifacts
+    if [ -s globs ]; then set -- "$@" work; while read -r m_x; do printf 'g 0 %s\n' "$m_x"; done <globs; fi
+    m_list=$(exec find "$@" -path work/.git -prune -o ! -type d -exec stat -c '%f %s %n' {} + 2>/dev/null)
+  fi
+  printf '%s\n%s\n' "$m_list" "$m_nonce"
+  [ \${#m_list} -le 16384 ] || return 0
+  m_sum=0
+  set --
+  while read -r m_x m_n m_f; do
+    case "$m_x $m_f" in *' work/'*) continue ;; 8*) ;; *) continue ;; esac
+    # A name with a newline may look like a line: what is no number here is never counted with.
+    case $m_n in 0) continue ;; 0* | *[!0-9]* | ????????*) return 0 ;; esac
+    m_sum=$((m_sum + m_n))
+    set -- "$@" "./$m_f"
+  done <<M_END
+$m_list
+M_END
+  [ $# = 0 ] || [ $m_sum -gt 1048576 ] || cat "$@" 2>/dev/null
+}
+
+# In the directory of an attempt that was looked at -> m_list, where there is only the log and perhaps a result.
 m_plain() {
   [ $m_st = exited ] && [ ! -s globs ] && [ ! -L artifacts ] && m_empty artifacts && [ -f log ] && [ ! -L log ] || return
   set -- $m_ended
   [ "$7" = - ] || return
   if [ "$6" -ge 0 ]; then [ -f result ] && [ ! -L result ] || return; elif [ -e result ] || [ -L result ]; then return 1; fi
-  printf '8000 %s log\n' "$8"
-  [ "$6" -lt 0 ] || printf '8000 %s result\n' "$6"
+  m_list="8000 $8 log"
+  [ "$6" -lt 0 ] || m_list="$m_list
+8000 $6 result"
 }
 
 # KEY TOKEN of each: removes what is over, names what is kept and why.
