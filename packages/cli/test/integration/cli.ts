@@ -38,6 +38,13 @@ export class Sandbox {
     return new Running(spawn(process.execPath, [MUSTER, ...args], { cwd: this.project, env: this.env }))
   }
 
+  /** Starts a command on a terminal of its own, whose whole screen is its standard output; its input stays open. */
+  onTerminal(...args: string[]): Running {
+    const line = [process.execPath, MUSTER, ...args].map((word) => `'${word}'`).join(' ')
+    const child = spawn('script', ['-qfec', line, '/dev/null'], { cwd: this.project, env: this.env })
+    return new Running(child, true)
+  }
+
   /** Runs a command to its end. */
   muster(...args: string[]): Promise<Outcome> {
     return this.start(...args).ended
@@ -67,9 +74,9 @@ export class Running {
   stdout = ''
   stderr = ''
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, typing = false) {
     this.child = child
-    child.stdin?.end()
+    if (!typing) child.stdin?.end()
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text))
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text))
     this.ended = new Promise((resolve, reject) => {

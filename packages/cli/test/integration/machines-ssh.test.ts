@@ -98,6 +98,21 @@ describe('machines add', () => {
     await expectNothingWritten()
   })
 
+  test('on a terminal it asks: no leaves nothing behind, the fingerprint itself is a yes', async () => {
+    const words = ['machines', 'add', 'gpu1', destination(), '--identity', machine.identityFile, '--dry-run']
+    const answers = [
+      ['no', /which was not accepted.*\[HOST_KEY_UNKNOWN\]/],
+      [machine.fingerprint, /would write \S+muster\.yaml/],
+    ] as const
+    for (const [answer, outcome] of answers) {
+      const asking = box.onTerminal(...words)
+      await vi.waitFor(() => expect(asking.stdout).toMatch(/Is it the same\?/), PATIENT)
+      asking.child.stdin?.end(`${answer}\n`)
+      expect((await asking.ended).stdout).toMatch(outcome)
+    }
+    await expectNothingWritten()
+  })
+
   test('--dry-run shows what would be written; a login that is refused leaves nothing behind', async () => {
     const dry = await add('--trust', '--dry-run')
     expect(dry.code, dry.stderr).toBe(0)
