@@ -20,8 +20,8 @@ import { stopAttempt } from './stop.js'
 export interface ShellLauncherOptions {
   /** Our directory on the machine, absolute. Default `${XDG_STATE_HOME:-$HOME/.local/state}/muster/machine` there. */
   readonly stateDir?: string
-  /** What a login on the machine gives a job: PATH, HOME, USER, LANG. Default: what the transport's scripts have. */
-  readonly environment?: Readonly<Record<string, string>>
+  /** What a login on the machine gives a job: PATH, HOME, USER, LANG; asked at a start. Default: what the transport's scripts have. */
+  readonly environment?: Readonly<Record<string, string>> | (() => Promise<Readonly<Record<string, string>>>)
   readonly clock?: Clock
   readonly logger?: Logger
   /** Where the machine tells its boot id; for tests. */
@@ -41,14 +41,16 @@ export interface ShellLauncher extends Launcher, LauncherHints {
 export function shellLauncher(transport: Transport, options: ShellLauncherOptions = {}): ShellLauncher {
   const { clock = systemClock, logger = silentLogger, environment = {} } = options
   const bootIdPath = options.bootIdPath ?? '/proc/sys/kernel/random/boot_id'
-  const settings = { clock, environment, bootIdPath, oomEventsPath: options.oomEventsPath ?? '' }
+  const login = async (): Promise<Readonly<Record<string, string>>> =>
+    typeof environment === 'function' ? environment() : environment
+  const settings = { clock, bootIdPath, oomEventsPath: options.oomEventsPath ?? '' }
   const shell = new MachineShell(transport, { stateDir: options.stateDir, bootIdPath })
   const hints = hintSource(shell, clock, logger)
   return {
     probe: (signal) => probeMachine(shell, clock, signal),
     start: async (request, signal) => {
       signal?.throwIfAborted()
-      return startAttempt(shell, request, settings)
+      return startAttempt(shell, request, { ...settings, environment: await login() })
     },
     inspect: async (keys, signal) => {
       const heard = keys.map((key) => hints.heard(key))
