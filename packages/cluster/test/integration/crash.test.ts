@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { STEPS } from './steps.js'
 import { World } from './world.js'
 
 let world: World
@@ -32,21 +33,7 @@ it('P1 before the insert nothing is recorded and nothing runs', async () => {
   expect(await runs()).toBe(0)
 })
 
-it.each([
-  'after insert',
-  'before place',
-  'after place',
-  'before prepare',
-  'after prepare',
-  'before start',
-  'after start',
-  'before collect',
-  'after collect',
-  'before finish',
-  'after finish',
-  'before collected',
-  'after collected',
-])('P2 P3 killed %s: the next controller finishes it, and it ran once', async (crash) => {
+it.each(STEPS)('P2 P3 killed %s: the next controller finishes it, and it ran once', async (crash) => {
   await crashing(crash, `sleep 0.3; echo run >> ${directory}/runs; echo a line; printf 42 > "$MUSTER_RESULT"`)
   await world.here('lead', async (cluster, store) => {
     const [recorded] = (await store.list({}, { limit: 10 })).jobs
