@@ -4,7 +4,8 @@
  */
 import { stat } from 'node:fs/promises'
 import { Document, isMap, isSeq, parseDocument } from 'yaml'
-import { readOwnFile, type Scope } from './file.js'
+import type { Scope } from './fault.js'
+import { readOwnFile } from './file.js'
 import { parseConfig } from './parse.js'
 import type { MachineInput, SshInput } from './schema.js'
 import type { FileChange } from './write.js'

@@ -5,12 +5,10 @@
 import { MusterError } from '@muster/core'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { invalid, type Scope } from './fault.js'
 import type { Config } from './schema.js'
 
 const MAX_BYTES = 1024 * 1024
-
-/** Whose file it is: a project's may come with a repository, so it may say less; `userFile` is where the rest belongs. */
-export type Scope = { readonly of: 'user' } | { readonly of: 'project'; readonly userFile: string }
 
 /** The configuration in `path`, or undefined where there is no such file. Throws CONFIG_UNSAFE, CONFIG_INVALID. */
 export async function readConfig(path: string, scope: Scope): Promise<Config | undefined> {
@@ -48,11 +46,4 @@ export async function readOwnFile(path: string): Promise<string | undefined> {
   } finally {
     await file.close()
   }
-}
-
-/** CONFIG_INVALID at a place in a file. */
-export function invalid(where: string, message: string): MusterError {
-  return new MusterError('CONFIG_INVALID', `${where}: ${message.replaceAll(/\s+/g, ' ').trim()}`, {
-    details: { where },
-  })
 }

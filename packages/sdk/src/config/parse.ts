@@ -3,7 +3,7 @@ import { isMusterError, MusterError } from '@muster/core'
 import { LineCounter, parseDocument, type Document } from 'yaml'
 import type { z } from 'zod'
 import { didYouMean } from './did-you-mean.js'
-import { invalid, type Scope } from './file.js'
+import { invalid, type Scope } from './fault.js'
 import { knownKeys, projectSchema, SSH_KEYS, userSchema, type Config } from './schema.js'
 
 /** What the text of the file `path` says. Throws CONFIG_INVALID. */
