@@ -12,8 +12,10 @@ import { absolute, printed, type Measured } from '../harness/result.js'
 import { openHere } from './here.js'
 
 const TIMES = 5
-const GRACE_MS = 1_000
-const TREE = `
+/** What the tree is given to leave, milliseconds; it stays. */
+export const GRACE_MS = 1_000
+/** Four processes that ignore TERM: one with a session of its own, one whose parent is gone. Prints `up`. */
+export const TREE = `
 trap '' TERM
 stay='while :; do sleep 0.5; done'
 sh -c "$stay" &

@@ -8,7 +8,8 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-const SUPERVISOR = `
+/** The steps: the first word is the directory of the attempt, which must not exist, the others are the command. */
+export const SUPERVISOR = `
 umask 077
 d=$1; shift
 mkdir "$d" || exit 75

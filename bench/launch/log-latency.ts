@@ -7,12 +7,13 @@ import { absolute, printed, type Measured } from '../harness/result.js'
 import { openHere } from './here.js'
 
 /** A brisk job, and some that are quiet for longer than a follower is patient. Pauses vary, so that no poll falls in step. */
-const PACES = [
+export const PACES = [
   { lines: 120, minMs: 30, maxMs: 120 },
   { lines: 25, minMs: 200, maxMs: 600 },
   { lines: 25, minMs: 200, maxMs: 600 },
 ] as const
-type Pace = (typeof PACES)[number]
+/** How often a job prints. */
+export type Pace = (typeof PACES)[number]
 
 /** The fourth row of the table. */
 export async function logLatency({ scratch }: Context): Promise<readonly Measured[]> {
