@@ -189,7 +189,7 @@ export class Cluster implements Closable {
     const job = await this.getJobStatus(id)
     const [leader, machines, live] = await Promise.all([store.leader(), store.machines(), store.live()])
     const unresolved = this.#leader?.epoch == null ? undefined : await whyUnresolved(job.spec.secrets)
-    return explainJob({ job, leader, machines, live, workers: [...this.#workers.keys()], unresolved, now: clock.now() })
+    return explainJob({ job, leader, machines, live, workers: this.#workers, unresolved, now: clock.now() })
   }
 
   readonly close = closeOnce(async () => {

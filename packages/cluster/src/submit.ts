@@ -113,9 +113,10 @@ async function whyImpossible(deps: SubmitDeps, spec: JobSpec, recorded: Recorded
     return new MusterError('UNKNOWN_MACHINE', `no machine is called ${spec.machine}; configured: ${names.join(', ')}`, {
       details: { machine: spec.machine },
     })
+  const { needs = [] } = knownWorker(deps, spec)
   const candidates = names.filter((name) => spec.machine === undefined || spec.machine === name)
   const verdicts = await firstFit(
-    candidates.map((name) => () => whyNever(deps, spec, name, recorded.get(name) ?? null)),
+    candidates.map((name) => () => whyNever(deps, { ...spec, needs }, name, recorded.get(name) ?? null)),
   )
   if (verdicts === undefined) return undefined
   const unreached = verdicts.find((verdict) => verdict instanceof Error)
@@ -146,11 +147,11 @@ function firstFit(asking: readonly (() => Promise<Verdict>)[]): Promise<Verdict[
  */
 async function whyNever(
   { configs, look, logger }: SubmitDeps,
-  { resources, machineLabels, machine }: JobSpec,
+  { resources, machineLabels, machine, needs }: JobSpec & Required<Pick<Worker, 'needs'>>,
   name: string,
   recorded: MachineFacts | null,
 ): Promise<Verdict> {
-  const demand = { resources, machineLabels, ...(machine !== undefined && { machine }) }
+  const demand = { resources, machineLabels, needs, ...(machine !== undefined && { machine }) }
   const reason = recorded && neverFits(demand, name, recorded)
   if ((recorded && reason === null) || !configs.has(name)) return reason
   try {

@@ -84,9 +84,14 @@ export interface WorkerContext {
   progress(text: string): void
 }
 
+/** A program that a machine may have, in a version that will do (git: 2.31 or newer). */
+export type MachineTool = 'git'
+
 /** A kind of dynamic executor, registered under a name with `registerWorker`. Methods may be called concurrently. */
 export interface Worker {
   readonly kind: string
+  /** Programs that a machine must have before a job of this worker is placed there; none by default. */
+  readonly needs?: readonly MachineTool[]
   /**
    * Runs at submit, where the user is: validates the input and pins what may change (a ref becomes a commit), so that
    * nothing that happens to the source later matters. The returned payload is recorded. Throws typed errors.

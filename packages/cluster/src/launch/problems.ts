@@ -71,10 +71,15 @@ function logout({ logout: found }: Findings): Problem[] {
   return found === null ? [] : [{ ...found, fatal: true }]
 }
 
+/** Whether a git will do for git jobs: 2.31 is the oldest. */
+export function isRecentGit(version: string | null): boolean {
+  const [major = 0, minor = 0] = (version ?? '0.0').split('.').map(Number)
+  return major > 2 || (major === 2 && minor >= 31)
+}
+
 function git({ gitVersion }: Omit<Probe, 'problems'>): Problem[] {
-  const [major = 0, minor = 0] = (gitVersion ?? '0.0').split('.').map(Number)
   if (gitVersion === null) return [{ text: 'git is not installed', mend: 'sudo apt-get install git', fatal: false }]
-  if (major > 2 || (major === 2 && minor >= 31)) return []
+  if (isRecentGit(gitVersion)) return []
   return [{ text: `git ${gitVersion} is too old (2.31 is the oldest)`, mend: 'sudo apt-get install git', fatal: false }]
 }
 

@@ -68,7 +68,9 @@ export async function giveBack(desk: Desk, machine: ManagedMachine, t: Tracked, 
 
 async function fail(desk: Desk, machine: ManagedMachine, t: Tracked, error: unknown): Promise<NotStarted> {
   await machine.launcher.stop(t.key, { graceMs: 0, reason: 'cancelled' }, desk.over)
-  const text = error instanceof Error ? error.message : String(error)
+  const said = error instanceof Error ? error.message : String(error)
+  // The line that mends it belongs to the job's history: whoever reads that did not see the error.
+  const text = isMusterError(error) ? `${said}. ${error.hint}` : said
   const code = isMusterError(error) ? error.code : 'LAUNCH_FAILED'
   desk.logger.warn({ err: error, machine: machine.name }, 'an attempt could not be launched')
   await desk.store.finish(desk.epoch, t.ref, { outcome: 'launch-failed', detail: { code, text } }, desk.actor)

@@ -4,6 +4,7 @@ import type { MachineRecord } from '@muster/job-manager'
 import type { Launcher, LauncherHints, Probe } from '../launch/launcher.js'
 import { attemptPaths, type AttemptPaths } from '../launch/paths.js'
 import type { AttemptKey } from '../launch/launcher.js'
+import { isRecentGit } from '../launch/problems.js'
 import type { MachineConfig, ReachedMachine } from '../registry.js'
 import type { MachineFacts } from '../scheduler/snapshot.js'
 import type { Desk } from './desk.js'
@@ -154,6 +155,7 @@ export function factsFrom(config: MachineConfig, probe: Probe): MachineFacts {
     cpus: config.cpus ?? probe.cpus,
     memoryBytes: config.memoryBytes ?? probe.memoryBytes,
     gpus: gpus.map((gpu) => ({ uuid: gpu.uuid, model: gpu.model, busyWith: [...gpu.strangers] })),
+    tools: isRecentGit(probe.gitVersion) ? ['git'] : [],
   }
 }
 

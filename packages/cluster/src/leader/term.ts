@@ -157,7 +157,7 @@ export class Term {
 
   #snapshot(): Snapshot {
     const machines = [...this.#keepers.values()].map((keeper) => keeper.view)
-    return { machines, workers: [...this.#desk.workers.keys()], leader: this.#desk.actor }
+    return { machines, workers: this.#desk.workers, leader: this.#desk.actor }
   }
 
   #anythingFree(): boolean {

@@ -4,7 +4,7 @@ import { isTerminal, type JobState } from '@muster/core'
 import type { JobRecord, LeaderInfo, LiveAttempt, MachineRecord, WaitingJob } from '@muster/job-manager'
 import { refusals, type Refusal } from './schedule.js'
 import { drainText, timeText, troubleText } from './words.js'
-import { machineFactsSchema, totalHeld, type MachineFacts, type MachineView } from './snapshot.js'
+import { machineFactsSchema, totalHeld, type MachineFacts, type MachineView, type Snapshot } from './snapshot.js'
 
 /** Why a job is where it is. */
 export interface Explanation {
@@ -22,7 +22,7 @@ export interface ExplainInput {
   readonly leader: LeaderInfo | undefined
   readonly machines: readonly MachineRecord[]
   readonly live: readonly LiveAttempt[]
-  readonly workers: readonly string[]
+  readonly workers: Snapshot['workers']
   /** Secrets that cannot be read where this runs, when this process leads. */
   readonly unresolved?: string | undefined
   readonly now: number

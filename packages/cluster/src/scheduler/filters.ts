@@ -2,16 +2,16 @@
  * Filters: why a job cannot go to a machine. Each looks at one thing and returns its reason in words, or null.
  * `never` filters judge what the machine is, `now` filters what is free of it at this moment.
  */
-import { formatSize } from '@muster/core'
+import { formatSize, type MachineTool, type Worker } from '@muster/core'
 import type { WaitingJob } from '@muster/job-manager'
 import type { MachineFacts, MachineView } from './snapshot.js'
 
 /** What a filter reads of a job. */
-export type Demand = Pick<WaitingJob, 'resources' | 'machine' | 'machineLabels'>
+export type Demand = Pick<WaitingJob, 'resources' | 'machine' | 'machineLabels'> & Pick<Worker, 'needs'>
 
 /** Why the job could never run on the machine as it is, or null. */
 export function neverFits(job: Demand, name: string, facts: MachineFacts): string | null {
-  return wrongName(job, name) ?? wrongLabels(job, facts) ?? tooSmall(job, facts)
+  return wrongName(job, name) ?? wrongLabels(job, facts) ?? lacksTool(job, facts) ?? tooSmall(job, facts)
 }
 
 /** Why the job cannot be placed on the machine now, or null. */
@@ -37,6 +37,13 @@ function wrongName(job: Demand, name: string): string | null {
 function wrongLabels(job: Demand, facts: MachineFacts): string | null {
   const missing = Object.entries(job.machineLabels).find(([label, value]) => facts.labels[label] !== value)
   return missing ? `lacks the label ${missing[0]}=${missing[1]}` : null
+}
+
+const MENDS: Readonly<Record<MachineTool, string>> = { git: 'has no git 2.31 or newer: apt-get install git' }
+
+function lacksTool({ needs = [] }: Demand, { tools }: MachineFacts): string | null {
+  const missing = needs.find((tool) => !tools.includes(tool))
+  return missing === undefined ? null : MENDS[missing]
 }
 
 function tooSmall({ resources }: Demand, facts: MachineFacts): string | null {

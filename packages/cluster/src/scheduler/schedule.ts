@@ -50,11 +50,12 @@ export function schedule(snapshot: Snapshot, waiting: readonly WaitingJob[]): Pl
 
 /** Every reason why the job is not placed now; empty for machines that would take it. */
 export function refusals(job: WaitingJob, snapshot: Snapshot): readonly Refusal[] {
-  if (!snapshot.workers.includes(job.worker))
+  const worker = snapshot.workers.get(job.worker)
+  if (!worker)
     return [{ machine: null, reason: `the leader (${snapshot.leader}) does not know the worker ${job.worker}` }]
   if (snapshot.machines.length === 0) return [{ machine: null, reason: 'no machine is configured' }]
   return snapshot.machines.flatMap((machine) => {
-    const reason = notNow(job, machine)
+    const reason = notNow({ ...job, ...(worker.needs && { needs: worker.needs }) }, machine)
     return reason === null ? [] : [{ machine: machine.name, reason }]
   })
 }

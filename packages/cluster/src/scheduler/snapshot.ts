@@ -2,7 +2,7 @@
  * The scheduler's input: an immutable view of the cluster. Built by the leader from what it holds in memory, and by `explain`
  * in any other process from the record, so that both give the same reasons.
  */
-
+import type { Worker } from '@muster/core'
 import { z } from 'zod'
 
 /** The form in which the leader records a machine's facts. */
@@ -12,6 +12,8 @@ export const machineFactsSchema = z.object({
   cpus: z.number(),
   memoryBytes: z.number(),
   gpus: z.array(z.object({ uuid: z.string(), model: z.string(), busyWith: z.array(z.number()) })),
+  /** Programs that workers may need. */
+  tools: z.array(z.string()).default([]),
 })
 
 /** What a machine has, as configured or probed; recorded by the leader so that every process can read it. */
@@ -39,8 +41,8 @@ export interface MachineView {
 /** The cluster at this moment. */
 export interface Snapshot {
   readonly machines: readonly MachineView[]
-  /** Workers that the leader can run. */
-  readonly workers: readonly string[]
+  /** Workers that the leader can run, each with what it needs of a machine. */
+  readonly workers: ReadonlyMap<string, Pick<Worker, 'needs'>>
   /** Who leads, for the reasons. */
   readonly leader: string
 }

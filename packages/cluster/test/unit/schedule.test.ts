@@ -12,7 +12,7 @@ const machine = (
 ): MachineView => ({
   name,
   closed: null,
-  facts: { labels: {}, cpus: 4, memoryBytes: 2 ** 30, gpus: [], ...facts },
+  facts: { labels: {}, cpus: 4, memoryBytes: 2 ** 30, gpus: [], tools: [], ...facts },
   held: { cpus: 0, memoryBytes: 0, gpus: [] },
   quarantined: {},
   ...rest,
@@ -35,7 +35,11 @@ const job = (
   shape: id,
   ...rest,
 })
-const cluster = (...machines: MachineView[]): Snapshot => ({ machines, workers: ['command'], leader: 'me' })
+const cluster = (...machines: MachineView[]): Snapshot => ({
+  machines,
+  workers: new Map([['command', {}]]),
+  leader: 'me',
+})
 const placed = (snapshot: Snapshot, ...jobs: WaitingJob[]) =>
   schedule(snapshot, jobs).placements.map((p) => `${p.job.id}@${p.machine}`)
 const reason = (snapshot: Snapshot, refused: WaitingJob) => schedule(snapshot, [refused]).refused[0]?.reasons[0]?.reason
@@ -54,6 +58,14 @@ describe('schedule', () => {
       'big@a',
       'small@a',
     ])
+  })
+
+  it('sends a job only where the programs are that its worker needs, and says how to get them elsewhere', () => {
+    const withGit = { workers: new Map([['command', { needs: ['git'] as const }]]) }
+    expect(placed({ ...cluster(machine('bare'), machine('git', { tools: ['git'] })), ...withGit }, job('1'))).toEqual([
+      '1@git',
+    ])
+    expect(reason({ ...cluster(machine('bare')), ...withGit }, job('1'))).toContain('apt-get install git')
   })
 
   it('spreads CPU jobs, and keeps them off machines with GPUs while others are free', () => {

@@ -61,6 +61,7 @@ export function gitWorker(options: GitWorkerOptions): Worker {
   }
   return {
     kind: 'git',
+    needs: ['git'],
     async resolve(input, context) {
       const request = parseWith(inputSchema, input, 'git')
       const source = checkInput(request)
