@@ -21,7 +21,8 @@ function job(options: SubmitOptions = {}, change: Partial<JobRecord> = {}): JobR
 }
 
 function sentence(one: JobRecord, ...machines: MachineRecord[]): string {
-  return explainJob({ job: one, leader: LEADER, machines, live: [], workers: new Map([['command', {}]]), now: NOW }).sentence
+  return explainJob({ job: one, leader: LEADER, machines, live: [], workers: new Map([['command', {}]]), now: NOW })
+    .sentence
 }
 
 const drain = { by: 'user:ada@desk', reason: 'new disk', at: AT }
