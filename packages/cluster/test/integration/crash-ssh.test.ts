@@ -4,7 +4,7 @@
  */
 import { startSshMachine, type SshMachine } from '@muster/testing/servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { actionsOf, configured, logOf, said, stateDirOf } from './ssh-world.js'
+import { actionsOf, configured, logOf, said, stateDirOf, until } from './ssh-world.js'
 import { STEPS } from './steps.js'
 import { World } from './world.js'
 
@@ -32,6 +32,13 @@ describe.concurrent('over SSH', () => {
       const actions = await actionsOf(job)
       expect(actions.filter((action) => action === 'start' || action === 'succeed')).toEqual(['start', 'succeed'])
       expect(await store.live()).toEqual([])
+      // What a dead controller did not live to remove is found by the next one.
+      await until(machine, `-z "$(ls ${stateDirOf(machine, world.directory)}/attempts)"`)
     })
   })
+})
+
+it('P5 nothing of the killed controllers, nor of their jobs, is left on the machine', async () => {
+  const left = (): Promise<string> => said(machine, `pgrep -u ${machine.user} -a | grep -v ' sshd:' || :`)
+  await expect.poll(left, { timeout: 20_000 }).toBe('')
 })

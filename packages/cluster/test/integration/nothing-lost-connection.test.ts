@@ -4,12 +4,12 @@
  * dead peer, 15 s to connect, pauses up to 30 s.
  */
 import type { JobHandle } from '@muster/cluster'
-import { systemClock } from '@muster/core'
+import { systemClock, type MachineAccess, type Worker } from '@muster/core'
 import { tcpProxy, type TcpProxy } from '@muster/testing'
 import { startSshMachine, type SshMachine } from '@muster/testing/servers'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { actionsOf, configured, hurried, logOf, said, stateDirOf, until } from './ssh-world.js'
-import { script, World } from './world.js'
+import { script, testWorker, World } from './world.js'
 
 const PATIENT = { timeout: 40_000 }
 const TIME = { clock: hurried(10), storeClock: systemClock }
@@ -184,4 +184,78 @@ it('P3 a job whose lost attempt may still run restarts only by force, and the re
     },
     TIME,
   )
+})
+
+it.each(['prepare', 'collect'] as const)(
+  'P2 the way lost while a worker has to %s is no end and no failure: the step is done again',
+  async (step) => {
+    let calls = 0
+    /** The first time it cannot be done: there is no way to the machine, and there is one again when the worker says so. */
+    const losing = async (machine: MachineAccess): Promise<string> => {
+      if (calls++ > 0) return (await machine.run('echo there')).stdout.toString()
+      await way.refuse(true)
+      way.cut()
+      await machine.run(':').catch(() => undefined)
+      const error = await machine.run(':').then(
+        () => new Error('nobody refused'),
+        (thrown: unknown) => thrown,
+      )
+      await way.refuse(false)
+      const answers = () =>
+        machine.run(':').then(
+          () => true,
+          () => false,
+        )
+      await expect.poll(answers, PATIENT).toBe(true)
+      throw error
+    }
+    const worker: Worker = {
+      ...testWorker,
+      prepare: async (job, machine, context) => {
+        if (step === 'prepare') expect(await losing(machine)).toBe('there\n')
+        return testWorker.prepare(job, machine, context)
+      },
+      collect: async (exit, machine, context) =>
+        step === 'collect' ? losing(machine) : testWorker.collect(exit, machine, context),
+    }
+    await world.here(
+      'lead',
+      async (cluster) => {
+        cluster.registerWorker('losing', worker)
+        const input = { argv: ['sh', '-c', 'printf "there\n" >"$MUSTER_RESULT"'] }
+        const job = await cluster.submit({ worker: 'losing', input }, ON_FAR)
+        expect(await job.result({ signal: AbortSignal.timeout(40_000) })).toMatchObject({
+          output: 'there\n',
+          attempt: 1,
+        })
+        expect(await job.status()).toMatchObject({ state: 'completed', failures: 0, conditions: {} })
+        expect(calls).toBe(2)
+        const actions = await actionsOf(job)
+        expect(actions.filter((action) => action === 'place' || action === 'retry')).toEqual(['place'])
+      },
+      TIME,
+    )
+  },
+)
+
+it('a controller that is closed while its machine is silent is closed, and leaves the job running', async () => {
+  const home = stateDirOf(far, world.directory)
+  const closed = await world.here(
+    'lead',
+    async (cluster) => {
+      const job = await cluster.submit(script(`touch ${home}.up; until [ -e ${home}.go ]; do sleep 0.05; done`), ON_FAR)
+      await until(far, `-e ${home}.up`)
+      await expect.poll(async () => (await job.status()).state, PATIENT).toBe('running')
+      way.blackHole(true)
+      return job.id
+    },
+    // Nothing but close has to give up here: time is as usual.
+    {},
+  )
+  way.blackHole(false)
+  await said(far, `touch ${home}.go`)
+  await world.here('lead', async (cluster) => {
+    const job = await cluster.job(closed)
+    expect(await job.wait({ signal: AbortSignal.timeout(40_000) })).toMatchObject({ state: 'completed', attempt: 1 })
+  })
 })

@@ -22,6 +22,8 @@ export function configured(
   const ssh: SshOptions = optionsOf(machine, {
     destination: `${machine.user}@${way.host}:${way.port}`,
     fingerprint: machine.fingerprint,
+    // Where time is hurried, a busy host still gets its seconds for a handshake.
+    connectTimeoutMs: 30_000,
   })
   return { name, transport: 'ssh', ssh, stateDir: stateDirOf(machine, directory), cpus: 8 }
 }

@@ -1,6 +1,6 @@
 /** What the cluster's integration tests share: a directory, controllers in processes of their own, and one in this process. */
 import { openCluster, type Cluster, type ClusterOptions, type MachineConfig } from '@muster/cluster'
-import { silentLogger, systemClock, systemIds, type Clock, type SubmitOptions, type Worker } from '@muster/core'
+import { createLogger, systemClock, systemIds, type Clock, type SubmitOptions, type Worker } from '@muster/core'
 import { openStore, type JobStore } from '@muster/job-manager'
 import { openOrchestrator } from '@muster/orchestrator'
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -104,7 +104,7 @@ export class World {
     { clock = systemClock, storeClock = clock, tuning }: HereOptions = {},
   ): Promise<T> {
     const { directory, machines } = this
-    const tools = { clock, ids: systemIds, logger: silentLogger }
+    const tools = { clock, ids: systemIds, logger: createLogger({ level: process.env['MUSTER_TEST_LOG'] ?? 'fatal' }) }
     const store = await openStore(join(directory, 'jobs.db'), { ...tools, clock: storeClock, lease: LEASE })
     const orchestrator = await openOrchestrator({ backend: 'local', ...tools })
     const filesDirectory = join(directory, 'files')
