@@ -45,9 +45,9 @@ test.each([
     expect(key).toMatchObject({ file, keyType: keyTypeOf(blobOf(`${name}${String(phrase.length)}`)) })
     expect(key?.publicKey.equals(blobOf(`${name}${String(phrase.length)}`))).toBe(true)
     // What ssh2 gets is enough to sign, and ssh2 is not ours: the public half of ssh-keygen verifies it.
-    const signer = ssh2.utils.parseKey(key?.privateKey ?? '', key?.passphrase)
+    const signer = key?.key
     const verifier = ssh2.utils.parseKey(readFileSync(`${file}.pub`))
-    if (signer instanceof Error || verifier instanceof Error) throw new Error('unreadable')
+    if (signer === undefined || verifier instanceof Error) throw new Error('unreadable')
     const data = Buffer.from('data')
     expect(verifier.verify(data, signer.sign(data))).toBe(true)
   }

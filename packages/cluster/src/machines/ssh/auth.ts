@@ -33,7 +33,7 @@ export interface Authentication {
   next(left: readonly AuthenticationType[] | null, partial?: boolean | null): AnyAuthMethod | false
   /** Something that went wrong with one try, while others go on. */
   note(what: string): void
-  /** What was offered so far, for people. */
+  /** What was offered so far, for people; empty before anything was. */
   readonly offered: string
   /** What to throw when the host took none of them, or `why` it takes no more. */
   failure(at: Endpoint, why?: string): MusterError
@@ -48,7 +48,7 @@ export function authentication(library: Library, offers: Offers, clock: Clock): 
   let isPartial = false
   const offered = (): string => {
     const said = tried.flatMap(({ says }) => says?.() ?? [])
-    return said.length === 0 ? 'there was nothing to offer it' : `offered: ${said.join(', ')}`
+    return said.length === 0 ? '' : `offered: ${said.join(', ')}`
   }
   return {
     next: (left, partial) => {
@@ -68,7 +68,13 @@ export function authentication(library: Library, offers: Offers, clock: Clock): 
     failure: (at, why) => {
       const wants = isPartial ? 'it took one of them and wants more' : 'it takes'
       const takes = allowed === undefined || allowed.length === 0 ? [] : [`${wants}: ${allowed.join(', ')}`]
-      const parts = [offered(), ...takes, ...(why === undefined ? [] : [why]), ...notes, ...offers.leftOut]
+      const parts = [
+        offered() || 'there was nothing to offer it',
+        ...takes,
+        ...(why === undefined ? [] : [why]),
+        ...notes,
+        ...offers.leftOut,
+      ]
       const message = `${offers.user}@${at.host} accepted none of our keys or passwords (${parts.join('; ')})`
       return sshError('SSH_AUTH_FAILED', at, message, hintFor(offers, allowed, why))
     },
@@ -99,11 +105,10 @@ function plan(library: Library, offers: Offers, clock: Clock): Try[] {
   return tries
 }
 
-function keyTry(user: string, { file, privateKey, passphrase, publicKey }: Identity): Try {
-  const secret = passphrase === undefined ? {} : { passphrase }
+function keyTry(user: string, { file, key, publicKey }: Identity): Try {
   return {
     needs: 'publickey',
-    method: { type: 'publickey', username: user, key: privateKey, ...secret },
+    method: { type: 'publickey', username: user, key },
     says: () => `key ${file} (${fingerprintOf(publicKey)})`,
   }
 }

@@ -3,6 +3,7 @@
  * Invariant: no message holds a key, a passphrase or a password.
  */
 import { MusterError } from '@muster/core'
+import { createHash } from 'node:crypto'
 import { open, readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { ParsedKey } from 'ssh2'
@@ -15,8 +16,8 @@ import { publicHalf } from './public-half.js'
 /** A key that can sign. */
 export interface Identity {
   readonly file: string
-  readonly privateKey: Buffer
-  readonly passphrase?: string
+  /** Opened: it signs without its passphrase. */
+  readonly key: ParsedKey
   /** In wire format. */
   readonly publicKey: Buffer
   readonly keyType: string
@@ -77,6 +78,9 @@ export async function readSecret(source: SecretSource): Promise<string> {
   })
 }
 
+/** Keys that were opened, by the hash of file and passphrase: deriving the secret takes half a second of ours each time. */
+const unlocked = new Map<string, ParsedKey>()
+
 async function readIdentity(file: string, source: SecretSource | undefined): Promise<Identity> {
   const privateKey = await readPrivate(file)
   const publicKey = await publicHalf(file, privateKey)
@@ -84,22 +88,26 @@ async function readIdentity(file: string, source: SecretSource | undefined): Pro
   if (type.startsWith('sk-')) throw unusable(file, 'is held by a security key, which muster cannot ask', 'unsupported')
   const { utils } = await library()
   const plain = utils.parseKey(privateKey)
-  if (!(plain instanceof Error)) return identity(file, privateKey, plain)
+  if (!(plain instanceof Error)) return identity(file, plain)
   if (!/encrypted/i.test(plain.message)) throw unusable(file, `is no private key that muster can read`, 'unsupported')
   if (source === undefined) throw unusable(file, 'is encrypted, and no passphrase is configured', 'encrypted')
   const passphrase = await readSecret(source)
-  const opened = utils.parseKey(privateKey, passphrase)
-  if (!(opened instanceof Error)) return { ...identity(file, privateKey, opened), passphrase }
+  const name = createHash('sha256').update(privateKey).update(passphrase).digest('hex')
+  const opened = unlocked.get(name) ?? utils.parseKey(privateKey, passphrase)
+  if (!(opened instanceof Error)) {
+    unlocked.set(name, opened)
+    return identity(file, opened)
+  }
   // Not every cipher that ssh-keygen offers is one of ssh2's; the passphrase is then not what is wrong.
   if (!/bad passphrase|authenticate data/i.test(opened.message))
     throw unusable(file, 'is encrypted in a way that muster cannot read', 'unsupported', opened)
   throw unusable(file, 'cannot be opened with the configured passphrase', 'wrong-passphrase', opened)
 }
 
-function identity(file: string, privateKey: Buffer, key: ParsedKey): Identity {
+function identity(file: string, key: ParsedKey): Identity {
   if (!key.isPrivateKey()) throw unusable(file, 'holds a public key only', 'public')
   const publicKey = key.getPublicSSH()
-  return { file, privateKey, publicKey, keyType: keyTypeOf(publicKey) }
+  return { file, key, publicKey, keyType: keyTypeOf(publicKey) }
 }
 
 async function readPrivate(file: string): Promise<Buffer> {

@@ -33,23 +33,28 @@ interface Ssh2Error extends Error {
   readonly code?: string | number
 }
 
+interface Progress {
+  /** The host's key was found right. */
+  trusted: boolean
+  /** Why it was not. */
+  refused: unknown
+}
+
 /** Logs in over `wire`. Throws SSH_CONNECT_FAILED, SSH_AUTH_FAILED, HOST_KEY_*. */
 export async function login(client: Client, wire: Duplex, stage: Stage, signal: AbortSignal): Promise<Client> {
   const authentication = stage.authentication()
-  const check = checkedOnce(stage)
-  const progress = { trusted: false, refused: undefined as unknown }
+  let greeting = ''
+  const progress: Progress = { trusted: false, refused: undefined }
   const ready = new Promise<void>((resolve, reject) => {
     const fail = (error: Error): void => reject(progress.refused instanceof Error ? progress.refused : error)
     client.once('ready', resolve)
     // The listeners stay: an 'error' that nobody hears would end the process.
     client.on('error', (error: Ssh2Error) => {
       if (isOfOneTry(error)) authentication.note(`${error.level === 'agent' ? 'the agent: ' : ''}${said(error)}`)
-      else fail(explained(error, stage, authentication))
+      else fail(explained(error, { stage, authentication, greeting }))
     })
     client.on('change password', () => fail(expired(stage)))
-    client.once('close', () =>
-      fail(connectFailed(stage, 'closed', progress.trusted ? `it hung up (${authentication.offered})` : 'it hung up')),
-    )
+    client.once('close', () => fail(connectFailed(stage, 'closed', `it hung up ${where(authentication)}`)))
   })
   client.connect({
     sock: wire,
@@ -57,23 +62,12 @@ export async function login(client: Client, wire: Duplex, stage: Stage, signal: 
     readyTimeout: 0,
     algorithms: { serverHostKey: [...stage.hostKeys], compress: ['none'], hmac: MACS },
     authHandler: (left, partial) => authentication.next(left, partial),
-    hostVerifier: (key: Buffer, verdict: (ok: boolean) => void) => {
-      check(key).then(
-        () => {
-          progress.trusted = true
-          verdict(true)
-        },
-        (error: unknown) => {
-          progress.refused = error
-          verdict(false)
-        },
-      )
-    },
+    hostVerifier: judge(stage, progress),
   })
+  wire.once('data', (chunk: Buffer) => (greeting = chunk.toString('latin1', 0, 80).trim()))
   try {
     await inTime(ready, signal, () => {
-      const where = progress.trusted ? `during authentication (${authentication.offered})` : 'during the handshake'
-      return connectFailed(stage, 'timeout', `it stopped answering ${where}`)
+      return connectFailed(stage, 'timeout', `it stopped answering ${where(authentication)}`)
     })
     return client
   } catch (error) {
@@ -83,13 +77,29 @@ export async function login(client: Client, wire: Duplex, stage: Stage, signal: 
   }
 }
 
-/** A long connection changes its keys, and shows its host key each time: the one that was found right stays the only one. */
-function checkedOnce(stage: Stage): (key: Buffer) => Promise<void> {
+/**
+ * A long connection changes its keys, and shows its host key each time: the one that was found right stays the only one. It must
+ * then be told at once, by the return value: while it waits for a verdict, ssh2 goes on sending, and the connection breaks.
+ */
+function judge(
+  stage: Stage,
+  progress: Progress,
+): (key: Buffer, verdict: (isRight: boolean) => void) => boolean | undefined {
   let right: Buffer | undefined
-  return async (key) => {
-    if (right?.equals(key)) return
-    await stage.check(key)
-    right = Buffer.from(key)
+  return (key, verdict) => {
+    if (right) return right.equals(key)
+    stage.check(key).then(
+      () => {
+        right = Buffer.from(key)
+        progress.trusted = true
+        verdict(true)
+      },
+      (error: unknown) => {
+        progress.refused = error
+        verdict(false)
+      },
+    )
+    return undefined
   }
 }
 
@@ -98,10 +108,24 @@ function isOfOneTry({ level, message }: Ssh2Error): boolean {
   return level === 'agent' || (level === 'client-authentication' && /sign/i.test(message))
 }
 
-function explained(error: Ssh2Error, stage: Stage, authentication: Authentication): Error {
+interface Circumstances {
+  readonly stage: Stage
+  readonly authentication: Authentication
+  /** The first that the host said. */
+  readonly greeting: string
+}
+
+function explained(error: Ssh2Error, { stage, authentication, greeting }: Circumstances): Error {
   if (error.level === 'client-authentication') return authentication.failure(stage)
   if (/too many auth/i.test(error.message)) return authentication.failure(stage, said(error))
+  // Any text may stand before the line of an SSH server, so ssh2 sees nothing wrong in what another says before it hangs up.
+  if (greeting !== '' && !greeting.includes('SSH-') && /before handshake/i.test(error.message))
+    return connectFailed(stage, 'not-ssh', `no SSH server answers: it said ${said(greeting)}`, error)
   return handshakeError(stage, error)
+}
+
+function where({ offered }: Authentication): string {
+  return offered === '' ? 'during the handshake' : `while logging in (${offered})`
 }
 
 function expired(stage: Stage): Error {
