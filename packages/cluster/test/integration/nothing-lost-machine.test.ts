@@ -7,6 +7,7 @@ import { startSshMachine, type SshMachine } from '@muster/testing/servers'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { Leading } from './leading.js'
 import { configured, logOf, said, stateDirOf, until } from './ssh-world.js'
+import { STUBBORN, uniqueSeconds } from './stubborn.js'
 import { script, World } from './world.js'
 
 const PATIENT = { timeout: 40_000 }
@@ -15,7 +16,7 @@ let world: World
 let home: string
 
 beforeAll(async () => {
-  machine = await startSshMachine({ setup: STUBBORN })
+  machine = await startSshMachine({ setup: STUBBORN + DRIVER })
 })
 afterAll(() => machine?.remove())
 beforeEach(async () => {
@@ -28,24 +29,19 @@ afterEach(() => world.clear())
 const alive = async (mark: string): Promise<string[]> =>
   (await findProcesses(inside(machine), mark)).map(({ command }) => command)
 
-/** A number of seconds that only this test sleeps for. */
-const unique = (): string => `7${String(Math.trunc(performance.now() * 1_000)).padStart(12, '0')}`
-
-/** `stubborn SECONDS`: what the user starts and may not kill, since it becomes root. And a driver with two GPUs. */
-const STUBBORN = `
-cp /bin/dash /usr/local/bin/as-root; chmod 4755 /usr/local/bin/as-root
-printf '#!/bin/sh\\nexec as-root -p -c "exec setpriv --reuid=0 --clear-groups sleep $1"\\n' >/usr/local/bin/stubborn
+/** A driver with two GPUs. */
+const DRIVER = `
 cat >/usr/bin/nvidia-smi <<'END'
 #!/bin/sh
 case "$*" in *query-compute-apps*) exit 0 ;; esac
 echo 'GPU-1, Fake, 1000, 0'
 echo 'GPU-2, Fake, 1000, 0'
 END
-chmod 755 /usr/local/bin/stubborn /usr/bin/nvidia-smi
+chmod 755 /usr/bin/nvidia-smi
 `
 
 it('P2 7 a killed supervisor and a reboot are a lost machine: the record says which, the next attempt runs, no failure counts', async () => {
-  const sleep = unique()
+  const sleep = uniqueSeconds()
   const text = (name: string): string =>
     `echo "attempt $MUSTER_ATTEMPT"; [ "$MUSTER_ATTEMPT" = 2 ] || { touch ${home}.${name}; sleep ${sleep} & sleep ${sleep}; }`
   await world.here('lead', async (cluster, store) => {
@@ -80,7 +76,7 @@ it('P2 7 a killed supervisor and a reboot are a lost machine: the record says wh
 })
 
 it('P5 4 a tree that does all it can to stay is ended whole by a cancel, and nothing of it is left on the machine', async () => {
-  const sleep = unique()
+  const sleep = uniqueSeconds()
   const escapes = [
     `(trap "" TERM; sleep ${sleep}; sleep ${sleep}) &`,
     `setsid sleep ${sleep} &`,
@@ -103,14 +99,14 @@ it('P5 4 a tree that does all it can to stay is ended whole by a cancel, and not
 })
 
 it('P5 what the user may not kill is stuck: running still, its GPU in quarantine, cancelled once it is gone', async () => {
-  const sleep = unique()
+  const sleep = uniqueSeconds()
   const leading = await Leading.over(world)
   const { store } = leading
   try {
     await expect.poll(() => store.machines(), PATIENT).toMatchObject([{ state: 'ready' }])
     const held = await leading.submit(`stubborn ${sleep} & wait`, { gpus: 1 })
     const stubborn = async () =>
-      (await findProcesses(inside(machine), sleep)).find((p) => p.command.startsWith('sleep'))
+      (await findProcesses(inside(machine), sleep)).find((p) => p.command.startsWith('wait-for'))
     await expect.poll(stubborn, PATIENT).toBeDefined()
     const survivor = await stubborn()
     await expect.poll(() => store.get(held), PATIENT).toMatchObject({ state: 'running' })
@@ -135,7 +131,7 @@ it('P5 what the user may not kill is stuck: running still, its GPU in quarantine
 })
 
 it('P2 a timeout fires on the machine with the controller dead; the next one records it, with the time of the machine', async () => {
-  const sleep = unique()
+  const sleep = uniqueSeconds()
   const submit = {
     argv: ['sh', '-c', `setsid sleep ${sleep} & sleep ${sleep}`],
     options: { timeout: '500ms', grace: '100ms' },

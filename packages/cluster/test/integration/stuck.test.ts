@@ -1,6 +1,6 @@
 /**
- * P5: what survives KILL is not called gone. No test can make a process that truly resists KILL, so one verb of a real launcher is told to
- * answer as the machine would; everything else (record, machine, processes, GPUs by a fake nvidia-smi) is real.
+ * P5: what survives KILL is not called gone. On the machine at hand no test can make a process that resists KILL (stuck-ssh.test.ts
+ * can), so one verb of a real launcher is told to answer as the machine would; all else (record, GPUs by a fake nvidia-smi) is real.
  */
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
