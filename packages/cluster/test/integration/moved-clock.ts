@@ -11,7 +11,7 @@ export interface MovedClock {
   readonly clock: Clock
   /** Lets time pass at once. */
   pass(ms: number): void
-  /** Lets a second pass, again and again with a moment in between, until `work` has settled; how long it took, milliseconds. */
+  /** Lets half a second pass, again and again with a moment in between, until `work` has settled; how long it took, milliseconds. */
   until(work: Promise<unknown>): Promise<number>
   /** How many timers wait. */
   timers(): number
@@ -47,7 +47,7 @@ export function movedClock(): MovedClock {
       () => true,
       () => true,
     )
-    while (!(await Promise.race([settled, systemClock.sleep(30).then(() => false)]))) pass(1_000)
+    while (!(await Promise.race([settled, systemClock.sleep(30).then(() => false)]))) pass(500)
     return now - began
   }
   return { clock, pass, until, timers: () => timers.size }
