@@ -8,7 +8,12 @@
 import { isMusterError, MusterError } from '@muster/core'
 import type { ClientChannel } from 'ssh2'
 import type { Connection } from './connection.js'
-import type { Session } from './link.js'
+
+/** A session on the machine, with the connection it is on. */
+export interface Session {
+  readonly channel: ClientChannel
+  readonly connection: Connection
+}
 
 /** What a session is for. */
 export type Need = 'stream' | 'shell' | 'kill'

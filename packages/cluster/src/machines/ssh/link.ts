@@ -4,8 +4,7 @@
  * controllers; who asks meanwhile gets the failure at once.
  */
 import { closeOnce, MusterError, type Clock, type Logger } from '@muster/core'
-import type { ClientChannel } from 'ssh2'
-import { Asides, type Need } from './asides.js'
+import { Asides, type Need, type Session } from './asides.js'
 import type { Connection } from './connection.js'
 import type { SshOptions } from './options.js'
 import { connectPinned } from './pinned.js'
@@ -21,12 +20,6 @@ export interface LinkTools {
   readonly logger: Logger
   /** Between 0 and 1: spreads the tries of many controllers. Default Math.random. */
   readonly random?: () => number
-}
-
-/** A session on the machine, with the connection it is on. */
-export interface Session {
-  readonly channel: ClientChannel
-  readonly connection: Connection
 }
 
 /** See the file's head. */
