@@ -36,6 +36,8 @@ m_still() {
   set -- $m_ended
   m_kept=$7 m_n=0
   [ "$m_kept" != - ] || return 1
+  # Its own supervisor bears the marker, too: while that is on its way out, what it wrote a moment ago holds.
+  ! m_is "$m_pid" "$m_began" "$m_bootwas" || return 0
   [ "$m_bootwas" = "$m_boot" ] || m_kept=- m_n=3
   while [ $m_n -lt 3 ]; do
     m_n=$((m_n + 1))
@@ -113,8 +115,10 @@ m_stop() {
     [ "$m_why" != reboot ] && m_bearers "$m_mark" || { printf 'over -\n'; return; }
     ( m_apart sh "../bin/$8/run" reap "$m_mark" "$7" "$1" ) >/dev/null 2>&1 </dev/null & ;;
   exited)
-    # What survived KILL is killed again: it may have become mortal.
-    ! m_still || ( m_apart sh "../bin/$8/run" reap "$m_mark" "$7" "$1" ) >/dev/null 2>&1 </dev/null & ;;
+    # What survived KILL is killed again, once the supervisor is out of the way: it may have become mortal.
+    if m_still && ! m_is "$m_pid" "$m_began" "$m_bootwas"; then
+      ( m_apart sh "../bin/$8/run" reap "$m_mark" "$7" "$1" ) >/dev/null 2>&1 </dev/null &
+    fi ;;
   esac
   m_say
 }
