@@ -150,7 +150,7 @@ describe('schedule', () => {
   })
 
   it('tells what could never fit apart from what is only busy', () => {
-    const facts = { labels: {}, cpus: 2, memoryBytes: 100, gpus: [] }
+    const facts = { labels: {}, cpus: 2, memoryBytes: 100, gpus: [], tools: [] }
     expect(neverFits({ resources: { cpus: 2, memoryBytes: 100, gpus: 0 }, machineLabels: {} }, 'a', facts)).toBeNull()
     expect(neverFits({ resources: { cpus: 3, memoryBytes: 0, gpus: 0 }, machineLabels: {} }, 'a', facts)).toMatch(
       /has 2 CPUs/,
