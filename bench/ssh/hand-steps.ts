@@ -21,7 +21,7 @@ const ANSWER = `read -r code <"$d/exit"\nprintf '%s %s\\n' "$d" "$code"\n`
 
 /** Opens the shell; it answers when this resolves. Whoever opens closes. */
 export async function openHandShell(way: SshTransport, ssh: readonly string[]): Promise<HandShell> {
-  const directory = (await there(way, 'mktemp -d')).trim()
+  const directory = (await there(way, 'mktemp -d "$HOME/by-hand-XXXXXX"')).trim()
   await way.put(`${directory}/supervise.sh`, SUPERVISOR + ANSWER)
   const child = spawn('ssh', [...ssh, 'bench', 'exec /bin/sh'], { stdio: ['pipe', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')

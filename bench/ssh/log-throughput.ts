@@ -18,7 +18,7 @@ const ROUNDS = 5
 const JOBS = 10
 const BYTES = 16 * 1024 * 1024
 const MIB = 1024 * 1024
-const FILE = '/tmp/to-print'
+const FILE = '/home/ada/to-print'
 
 /** The fifth row of the table. */
 export function logThroughput(context: Context): Promise<readonly Measured[]> {

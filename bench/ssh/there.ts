@@ -16,13 +16,18 @@ const SLOTS = 64
  * eleventh session, also while the ten are just ending. Muster opens few of either.
  */
 const SSHD = ['MaxStartups 200:30:300', 'MaxSessions 100']
+/**
+ * The home lies on ext4, as on a machine that people have. On a container's own overlay, making and removing files costs several
+ * times as much, which is no property of either side.
+ */
+const DISK_BYTES = 4 * 2 ** 30
 
 /** What of a machine says how it is reached; plain data, so that it can be handed to another process. */
 export type Way = Pick<SshMachine, 'host' | 'port' | 'user' | 'identityFile' | 'knownHosts'>
 
 /** Starts a machine, hands it to `use`, and removes it. A container engine must run. */
 export async function withMachine<T>(use: (machine: SshMachine) => Promise<T>): Promise<T> {
-  const machine = await startSshMachine({ sshdConfig: SSHD })
+  const machine = await startSshMachine({ sshdConfig: SSHD, diskBytes: DISK_BYTES })
   try {
     return await use(machine)
   } finally {
