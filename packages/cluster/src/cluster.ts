@@ -189,7 +189,15 @@ export class Cluster implements Closable {
     const job = await this.getJobStatus(id)
     const [leader, machines, live] = await Promise.all([store.leader(), store.machines(), store.live()])
     const unresolved = this.#leader?.epoch == null ? undefined : await whyUnresolved(job.spec.secrets)
-    return explainJob({ job, leader, machines, live, workers: this.#workers, unresolved, now: clock.now() })
+    const givenBack = await this.#whyGivenBack(job)
+    return explainJob({ job, leader, machines, live, workers: this.#workers, unresolved, givenBack, now: clock.now() })
+  }
+
+  async #whyGivenBack({ id, state, attempt }: JobRecord): Promise<string | undefined> {
+    if (state !== 'queued' || attempt === 0) return undefined
+    const last = (await this.#options.store.attempts(id)).find(({ number }) => number === attempt)
+    const text = last?.outcome === 'released' ? last.detail['text'] : undefined
+    return typeof text === 'string' ? text : undefined
   }
 
   readonly close = closeOnce(async () => {

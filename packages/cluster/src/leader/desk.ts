@@ -1,6 +1,7 @@
 /** What everything inside one leadership shares: the fence, the record, the workers, and the way to say that something changed. */
 import type { Clock, Logger, TaskGroup, Worker } from '@muster/core'
 import type { JobStore } from '@muster/job-manager'
+import type { Postponed } from './postponed.js'
 
 /** Durations of the leader's work, milliseconds. */
 export interface Tuning {
@@ -54,6 +55,7 @@ export interface Desk {
   readonly random: () => number
   readonly tuning: Tuning
   readonly tasks: TaskGroup
+  readonly postponed: Postponed
   /** Fires when this leadership is over, for whatever reason. */
   readonly over: AbortSignal
   /** Capacity may have become free, or something became due: the sweep should look. */

@@ -40,7 +40,10 @@ export async function launch(desk: Desk, machine: ManagedMachine, t: Tracked): P
       },
       signal,
     )
-    if (outcome.started) return outcome
+    if (outcome.started) {
+      desk.postponed.forget(t.ref.jobId)
+      return outcome
+    }
     if (outcome.reason === 'stopped') return await giveBack(desk, machine, t, 'stopped before it started')
     machine.avoid(outcome.gpus)
     return await giveBack(
@@ -53,6 +56,10 @@ export async function launch(desk: Desk, machine: ManagedMachine, t: Tracked): P
     // Not the job's fault, or not yet known whether it started: the phase stays, and the keeper tries again.
     if (signal.aborted || isWayBlocked(error) || isMusterError(error, 'SCHEDULER_SUPERSEDED')) throw error
     if (isMusterError(error, 'SECRET_UNRESOLVED')) return await giveBack(desk, machine, t, error.message)
+    if (isMusterError(error, 'COMMIT_UNAVAILABLE')) {
+      desk.postponed.postpone(t.ref.jobId)
+      return await giveBack(desk, machine, t, `${error.message}. ${error.hint}`)
+    }
     return await fail(desk, machine, t, error)
   } finally {
     t.launch = null

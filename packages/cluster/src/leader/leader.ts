@@ -8,6 +8,7 @@ import type { Candidacy, JobStore, Leadership } from '@muster/job-manager'
 import type { MachineRegistry } from '../registry.js'
 import { Bell } from './bell.js'
 import { DEFAULT_TUNING, type Desk, type Tuning } from './desk.js'
+import { Postponed } from './postponed.js'
 import { Term, type TermOptions } from './term.js'
 
 /** What a leader is made of. */
@@ -91,6 +92,7 @@ export class Leader implements Closable {
       tasks: new TaskGroup((error) => {
         if (!desk.over.aborted) logger.error({ err: error }, 'a task of the leader failed')
       }),
+      postponed: new Postponed(this.#options.clock),
       over: AbortSignal.any([this.#closing.signal, lost, stepDown.signal]),
       wake: this.#bell.ring,
       superseded: () => {

@@ -145,13 +145,16 @@ export class Term {
     const exclude = new Set<string>()
     for (let limit = PAGE; this.#anythingFree() && !this.#desk.over.aborted; limit = Math.min(limit * 4, PAGE_MAX)) {
       const waiting = await this.#desk.store.waiting({ limit, excludeShapes: [...exclude] })
-      const startable = await this.#startable(waiting)
+      const known = exclude.size
+      const due = waiting.filter(({ id }) => !this.#desk.postponed.has(id))
+      const startable = await this.#startable(due)
       const plan = schedule(this.#snapshot(), startable)
       const placed = await Promise.all(plan.placements.map((placement) => this.#place(placement)))
       if (placed.includes('drained')) await this.#readDrains()
-      const passedOver = [...waiting.filter((job) => !startable.includes(job)), ...plan.refused.map(({ job }) => job)]
+      const passedOver = [...due.filter((job) => !startable.includes(job)), ...plan.refused.map(({ job }) => job)]
       for (const { shape } of passedOver) exclude.add(shape)
-      if (waiting.length < limit) return
+      const isStuck = limit === PAGE_MAX && exclude.size === known && plan.placements.length === 0
+      if (waiting.length < limit || isStuck) return
     }
   }
 

@@ -25,6 +25,8 @@ export interface ExplainInput {
   readonly workers: Snapshot['workers']
   /** Secrets that cannot be read where this runs, when this process leads. */
   readonly unresolved?: string | undefined
+  /** Why its last attempt was given back unstarted, where it was. */
+  readonly givenBack?: string | undefined
   readonly now: number
 }
 
@@ -51,7 +53,10 @@ export function explainJob(input: ExplainInput): Explanation {
   const machines = input.machines.map((machine) => viewOf(machine, input.live, input.now))
   const reasons = refusals(asWaiting(job), { machines, workers: input.workers, leader: leader.holder })
   const fits = machines.some((machine) => !reasons.some((r) => r.machine === null || r.machine === machine.name))
-  return { ...base, sentence: fits ? 'about to be placed' : `waits: ${summary(reasons)}`, reasons }
+  if (!fits) return { ...base, sentence: `waits: ${summary(reasons)}`, reasons }
+  if (input.givenBack === undefined) return { ...base, sentence: 'about to be placed', reasons }
+  const reason = `${leader.holder}, who leads, will try again: ${input.givenBack}`
+  return { ...base, sentence: `waits: ${reason}`, reasons: [...reasons, { machine: null, reason }] }
 }
 
 /** A machine as the record knows it, as the scheduler sees it. */
