@@ -111,7 +111,7 @@ export class Connection {
       return await new Promise<ClientChannel>((resolve, reject) => {
         ask((error, channel) => {
           if (error) reject(this.#end ?? refusal(error))
-          else resolve(channel)
+          else resolve(watched(channel))
         })
       })
     } catch (error) {
@@ -153,4 +153,17 @@ function refusal(error: Error): MusterError {
   if (!/open failure|Unable to exec/i.test(error.message))
     return new MusterError('TRANSPORT_LOST', `lost the connection: ${said(error)}`, { cause: error })
   return new MusterError('SSH_SESSION_REFUSED', `the machine refused a session: ${said(error)}`, { cause: error })
+}
+
+const exits = new WeakMap<ClientChannel, { readonly code: number | null }>()
+
+/** How the session's command ended; undefined while nobody said. Null for a code: by a signal. */
+export function exitOf(channel: ClientChannel): { readonly code: number | null } | undefined {
+  return exits.get(channel)
+}
+
+/** A short command may have ended in the packet that confirms its session, before whoever awaits that can listen. */
+function watched(channel: ClientChannel): ClientChannel {
+  channel.once('exit', (code: number | null) => exits.set(channel, { code }))
+  return channel
 }

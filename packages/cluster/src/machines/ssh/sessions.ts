@@ -6,7 +6,7 @@ import type { Clock } from '@muster/core'
 import { MusterError } from '@muster/core'
 import type { ClientChannel } from 'ssh2'
 import type { ShellStreams } from '../channel.js'
-import type { Connection } from './connection.js'
+import { exitOf, type Connection } from './connection.js'
 import { said } from './errors.js'
 
 /** Starts a program with what a script may rely on, and nothing else of the login's environment. */
@@ -85,8 +85,6 @@ async function output(channel: ClientChannel, connection: Connection, clock: Clo
   channel.end()
   connection.hold(true)
   let isLate = false
-  let code: number | null = null
-  channel.once('exit', (status: number | null) => (code = status))
   let forget: () => void = () => undefined
   try {
     await new Promise<void>((resolve) => {
@@ -107,5 +105,5 @@ async function output(channel: ClientChannel, connection: Connection, clock: Clo
     throw new MusterError('MACHINE_UNUSABLE', `the login shell was not ready within ${LOGIN_MS / 1000} s`, {
       hint: 'Its profile (~/.bashrc, config.fish, .tcshrc) hangs or waits for input; leave early where no terminal is: [ -t 0 ] || return',
     })
-  return { ...kept, code }
+  return { ...kept, code: exitOf(channel)?.code ?? null }
 }

@@ -5,7 +5,7 @@
 import { Duplex } from 'node:stream'
 import type { ClientChannel } from 'ssh2'
 import { lost } from '../lost.js'
-import type { Connection } from './connection.js'
+import { exitOf, type Connection } from './connection.js'
 import { CLEAN } from './sessions.js'
 
 /** A command's stream, with the process id of its shell, which leads a process group of its own. */
@@ -32,13 +32,12 @@ export function commandWords(command: string, mark: string): string {
 
 /** The stream of a session that runs {@link commandWords}: it ends only when the machine said that the command did. */
 export function commandStream(channel: ClientChannel, connection: Connection, mark: string): CommandStream {
-  const end = { seen: false }
-  channel.once('exit', () => (end.seen = true))
   channel.stderr.resume()
   let said: (pid: number) => void = () => undefined
   const pid = new Promise<number>((resolve) => (said = resolve))
   channel.once('close', () => said(0))
-  const whyCut = (): Error | undefined => connection.ended ?? (end.seen ? undefined : lost('the session was cut'))
+  const whyCut = (): Error | undefined =>
+    connection.ended ?? (exitOf(channel) ? undefined : lost('the session was cut'))
   const drop = (): void => {
     // Who drops it before it began must not lose sight of what is about to begin: its process id comes over this channel.
     channel.resume()
