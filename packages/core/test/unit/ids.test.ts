@@ -15,7 +15,7 @@ it('does not take other texts for ids', () => {
 })
 
 it('gives tokens of 128 bits that never repeat', () => {
-  const tokens = Array.from({ length: 100 }, () => systemIds.token())
+  const tokens = Array.from({ length: 1_000 }, () => systemIds.token())
   for (const token of tokens) expect(token).toMatch(/^[0-9a-f]{32}$/)
   expect(new Set(tokens).size).toBe(tokens.length)
 })
