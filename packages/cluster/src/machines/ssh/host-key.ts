@@ -54,13 +54,12 @@ export async function checkHostKey(trust: Trust, at: Endpoint, key: Buffer, logg
       `${place} showed the ${keyTypeOf(key)} key ${shown}, known is ${known.join(', ')}`,
       `Somebody may be listening in. If the machine was set up anew, and its own ssh-keygen -lf says the same, remove the old key: ssh-keygen -R '${nameIn(trust)}'`,
     )
-  if (trust.recordIn !== undefined && known.length === 0) return record(trust, trust.recordIn, key, logger)
-  const others = known.length === 0 ? '' : `; known of it is ${known.join(', ')}`
+  if (trust.recordIn !== undefined) return record(trust, trust.recordIn, key, logger)
   const authority = judgement.authorities > 0 ? '; only a certificate authority is known, which muster cannot use' : ''
   throw sshError(
     'HOST_KEY_UNKNOWN',
     at,
-    `${place} showed the ${keyTypeOf(key)} key ${shown}, which is not known${others}${authority}`,
+    `${place} showed the ${keyTypeOf(key)} key ${shown}, which is not known${authority}`,
     `Compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there), then log in once with ssh, or: ssh-keyscan -p ${at.port} ${at.host} >> ~/.ssh/known_hosts`,
   )
 }
