@@ -8,7 +8,7 @@ export const VERBS = sh`
 # KEY TOKEN RECORD MARK [JOB]: the directory with its key, whoever came first.
 m_make() {
   mkdir -p "$1/work" "$1/artifacts" \${5:+"../keep/$5"} || return 1
-  # Whoever writes it for this attempt writes the same.
+  # Whoever writes it for this attempt writes the same token; a stop does not know the record and writes -.
   m_key_line "$1" || printf '%s %s %s end\n' "$3" "$2" "$4" >"$1/key"
   m_look "$1" "$2"
 }
