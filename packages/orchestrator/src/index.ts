@@ -1,4 +1,6 @@
 /** @muster/orchestrator: queues with one contract over interchangeable backends. Useful alone. */
+export { backendConfig, parseAddress, type BackendConfig, type ServerAddress, type TlsSettings } from './address.js'
+export { isServerScheme, parseUrl, schemeOf, type HostPort, type ServerScheme, type UrlParts } from './address-url.js'
 export * from './backend.js'
 export * from './checks.js'
 export type { Handler } from './consume.js'
