@@ -10,19 +10,31 @@ export interface Context {
   readonly scratch: string
   /** Says in a line what is going on, on standard error. */
   readonly log: (text: string) => void
+  /** What of the command line belongs to this program, by name: `--backend redis`. */
+  readonly options: Readonly<Record<string, string>>
+  /** Adds a fact to the environment that the figures belong to: a server's settings, say. */
+  readonly note: (fact: string, value: unknown) => void
 }
+
+/** What the program that runs them gives a bench or soak: all of its context but the directory and the log. */
+export type Given = Partial<Pick<Context, 'options' | 'note'>>
 
 /** A bench or soak: does its work, stops what it started, and gives its figures. */
 export type Program<T> = (context: Context) => Promise<T>
 
 /** Runs the program of that name in a scratch directory. Throws INVALID_ARGUMENT, with the names that exist, for another name. */
-export async function runProgram<T>(directory: URL, kind: 'bench' | 'soak', name: string | undefined): Promise<T> {
+export async function runProgram<T>(
+  directory: URL,
+  kind: 'bench' | 'soak',
+  name: string | undefined,
+  { options = {}, note = () => undefined }: Given = {},
+): Promise<T> {
   const names = programs(directory, kind)
   if (name === undefined || !names.includes(name)) throw unknown(kind, name, names)
   const { default: program } = (await import(new URL(`${name}.${kind}.ts`, directory).href)) as { default: Program<T> }
   const scratch = mkdtempSync(join(tmpdir(), `muster-${kind}-`))
   try {
-    return await program({ scratch, log: (text) => console.error(text) })
+    return await program({ scratch, log: (text) => console.error(text), options, note })
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }

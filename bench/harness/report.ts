@@ -14,19 +14,19 @@ export function asJson(results: readonly Measured[], environment: Readonly<Recor
   })
 }
 
-/** The results as a table with one line each. */
-export function asTable(results: readonly Measured[]): string {
+/** The results as a table with one line each, and below it the facts that they belong to. */
+export function asTable(results: readonly Measured[], facts: Readonly<Record<string, unknown>> = {}): string {
   const head = ['', 'measure', 'ours', 'theirs', 'ratio (range)', 'bar']
   const rows = [head, ...results.map(cells)]
   const widths = head.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  const table = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+  const below = Object.entries(facts).map(([fact, value]) => `${fact}: ${JSON.stringify(value)}`)
+  return [...table, ...below].join('\n')
 }
 
 function cells(one: Measured): string[] {

@@ -15,6 +15,14 @@ export function runRows(rows: Readonly<Record<string, Row>>): Program<readonly M
       context.log(`measuring ${name}`)
       results.push(...(await row(context)))
     }
+    refuseTwins(results)
     return results
   }
+}
+
+/** A program that compares two runs finds a figure by its name. */
+function refuseTwins(results: readonly Measured[]): void {
+  const names = results.map(({ name }) => name)
+  const twin = names.find((name, index) => names.indexOf(name) !== index)
+  if (twin !== undefined) throw new Error(`two figures of this bench are named ${JSON.stringify(twin)}`)
 }

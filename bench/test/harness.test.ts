@@ -5,6 +5,7 @@ import { programs, runProgram } from '../harness/load.js'
 import { interleaved, median, perSecond, percentile } from '../harness/measure.js'
 import { asJson, asTable } from '../harness/report.js'
 import { absolute, comparedTo, printed } from '../harness/result.js'
+import { runRows } from '../harness/rows.js'
 
 describe('median and percentile', () => {
   it('are what everybody means by them', () => {
@@ -89,6 +90,16 @@ describe('bars', () => {
   })
 })
 
+describe('rows', () => {
+  const nothing = { scratch: '', log: () => undefined, options: {}, note: () => undefined }
+
+  it('give no two figures one name', async () => {
+    const row = async () => [printed(1, { name: 'depth', unit: '/s' })]
+    await expect(runRows({ row })(nothing)).resolves.toHaveLength(1)
+    await expect(runRows({ row, again: row })(nothing)).rejects.toThrow('two figures of this bench are named "depth"')
+  })
+})
+
 describe('programs', () => {
   it('are found by their names, and an unknown name says which there are', async () => {
     const here = new URL('fixtures/', import.meta.url)
@@ -100,5 +111,14 @@ describe('programs', () => {
     })
     await expect(runProgram(here, 'bench', '../main')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
     await expect(runProgram(here, 'bench', 'sample')).resolves.toEqual([])
+  })
+
+  it('get the options of the command line and say to what their figures belong', async () => {
+    const facts: unknown[] = []
+    const note = (fact: string, value: unknown): void => void facts.push([fact, value])
+    const here = new URL('fixtures/', import.meta.url)
+    await runProgram(here, 'bench', 'sample', { options: { backend: 'redis' }, note })
+    expect(facts).toEqual([['options', { backend: 'redis' }]])
+    expect(asTable([], { redis: { appendonly: 'yes' } })).toMatch(/^redis: {"appendonly":"yes"}$/m)
   })
 })
