@@ -187,10 +187,16 @@ export class Cluster implements Closable {
   async explain(id: string): Promise<Explanation> {
     const { store, clock } = this.#options
     const job = await this.getJobStatus(id)
-    const [leader, machines, live] = await Promise.all([store.leader(), store.machines(), store.live()])
+    const [leader, machines, live, pauses] = await Promise.all([
+      store.leader(),
+      store.machines(),
+      store.live(),
+      store.pausedQueues(),
+    ])
     const unresolved = this.#leader?.epoch == null ? undefined : await whyUnresolved(job.spec.secrets)
     const givenBack = await this.#whyGivenBack(job)
-    return explainJob({ job, leader, machines, live, workers: this.#workers, unresolved, givenBack, now: clock.now() })
+    const known = { job, leader, machines, live, workers: this.#workers, paused: pauses.get(job.queue) }
+    return explainJob({ ...known, unresolved, givenBack, now: clock.now() })
   }
 
   async #whyGivenBack({ id, state, attempt }: JobRecord): Promise<string | undefined> {

@@ -99,11 +99,27 @@ export const ERRORS = {
     'The message may be delivered again.',
     true,
   ),
+  DELIVERY_CANCELLED: row(
+    'The consumer was told to stop at once.',
+    'Nothing to do: what its handler then fails at goes back uncounted.',
+  ),
+  HANDLER_TIMEOUT: row(
+    'A handler took longer than its timeoutMs.',
+    'The message is retried later; allow more time, or do less per message.',
+  ),
+  CONSUMER_CLOSED: row(
+    'The consumer was closed, and its handlers had their time to end.',
+    'Nothing to do: what a handler then fails at goes back uncounted.',
+  ),
   UNSUPPORTED_BY_BACKEND: row(
     'The backend does not offer this.',
     'Ask its capabilities first, or choose another backend.',
   ),
   BACKEND_UNAVAILABLE: row('The queue backend cannot be reached.', 'Start it, or correct `backend:`.', true),
+  CLIENT_MISSING: row(
+    "The library that talks to the backend's server is not installed.",
+    'Install the package that the message names, beside muster.',
+  ),
   BACKEND_CLOSED: row('The queue backend was closed.', 'Open it again.'),
   // machines and launches
   TRANSPORT_LOST: row(
@@ -146,6 +162,10 @@ export const ERRORS = {
   MACHINE_DRAINED: row(
     'The machine was drained: nothing new is placed on it.',
     'Take it into use again with: muster machines resume NAME',
+  ),
+  QUEUE_PAUSED: row(
+    'The queue of jobs was paused: nothing of it is placed.',
+    'Let it go on with: muster queue resume NAME',
   ),
   MACHINE_UNUSABLE: row(
     'The machine lacks something that muster needs.',

@@ -26,7 +26,7 @@ import type { SqlDriver } from './sql/driver.js'
 import { hexOf } from './sql/rows.js'
 import { insertJob } from './store-jobs.js'
 import type { JobStore } from './store.js'
-import type { AttemptRecord, JobPage, JobRecord } from './types.js'
+import type { AttemptRecord, JobPage, JobRecord, QueueEvent, QueuePause } from './types.js'
 
 const text = z.string().min(1)
 /** zod drops a member of this name without a word, and a filter that loses a condition lies. */
@@ -178,6 +178,24 @@ export class JobManager implements Closable {
   /** Runs an ended job again, under the same id. Throws ILLEGAL_TRANSITION, ATTEMPT_UNCONFIRMED unless forced. */
   restartJob(id: string, options: { readonly reason?: string; readonly force?: boolean } = {}): Promise<JobRecord> {
     return this.store.restart(id, this.#actor, options)
+  }
+
+  /**
+   * Pauses a queue of jobs, or resumes it: no job of a paused queue is placed, by whatever leader and whatever broker is configured;
+   * what runs goes on. Holds from the commit on. False where it was so already. Throws INVALID_ARGUMENT.
+   */
+  setQueuePaused(queue: string, paused: boolean, by: string = this.#actor): Promise<boolean> {
+    return this.store.setQueuePaused(queue, paused, by)
+  }
+
+  /** The paused queues of jobs by name, with who paused them when. */
+  pausedQueues(): Promise<ReadonlyMap<string, QueuePause>> {
+    return this.store.pausedQueues()
+  }
+
+  /** Who paused and resumed a queue of jobs, oldest first; the last thousand. */
+  queueHistory(queue: string): Promise<readonly QueueEvent[]> {
+    return this.store.queueHistory(queue)
   }
 
   async close(): Promise<void> {

@@ -6,6 +6,7 @@ import { uuid } from './sql/rows.js'
 import { known } from './store-jobs.js'
 import type { JobStore } from './store.js'
 import type * as t from './types.js'
+import { queuePauses } from './queue-pauses.js'
 import { readLive, readWaiting } from './waiting.js'
 
 type Scheduling = Pick<
@@ -28,6 +29,9 @@ type Scheduling = Pick<
   | 'drain'
   | 'resume'
   | 'drains'
+  | 'setQueuePaused'
+  | 'pausedQueues'
+  | 'queueHistory'
 >
 
 /** The members of JobStore for a scheduler. `superseded` is told when a write finds its epoch refused. */
@@ -190,6 +194,8 @@ export function scheduling(
       const rows = await driver.query('drains', [])
       return new Map(rows.map(([machine, ...row]) => [String(machine), drainOf(row)]))
     },
+
+    ...queuePauses(driver),
   }
 }
 

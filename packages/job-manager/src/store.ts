@@ -16,6 +16,8 @@ import type {
   LiveAttempt,
   Drain,
   MachineRecord,
+  QueueEvent,
+  QueuePause,
   SeenMachine,
   NewJob,
   WaitingJob,
@@ -70,7 +72,7 @@ export interface JobStore extends Closable {
   note(id: string, action: Action, actor: string, data: EventData): Promise<void>
 
   // ---- scheduling, fenced by epoch
-  /** What is queued, by priority then age, skipping `exclude`d shapes; at most `limit` (10,000). */
+  /** What is queued, by priority then age, but for paused queues and `exclude`d shapes; at most `limit` (10,000). */
   waiting(options: {
     readonly limit: number
     readonly excludeShapes?: readonly string[]
@@ -83,7 +85,7 @@ export interface JobStore extends Closable {
     readonly ready: readonly { readonly id: string; readonly queue: string }[]
     readonly nextDueAt: number | null
   }>
-  /** queued -> scheduled; opens the next attempt and its token. Throws MACHINE_DRAINED as soon as a drain of it is recorded. */
+  /** queued -> scheduled; opens the next attempt and its token. Throws MACHINE_DRAINED and QUEUE_PAUSED as soon as that is recorded. */
   place(
     epoch: number,
     jobId: string,
@@ -133,6 +135,15 @@ export interface JobStore extends Closable {
   resume(machine: string): Promise<boolean>
   /** What is drained, by machine. */
   drains(): Promise<ReadonlyMap<string, Drain>>
+  /**
+   * Pauses a queue of jobs (`resume` with `paused: false`), whoever leads and whatever broker is configured: from the commit on
+   * no job of it is placed, what was placed goes on. The queue needs no job yet. False where it was so already.
+   */
+  setQueuePaused(queue: string, paused: boolean, by: string): Promise<boolean>
+  /** The paused queues of jobs, by name. */
+  pausedQueues(): Promise<ReadonlyMap<string, QueuePause>>
+  /** Who paused and resumed a queue of jobs, oldest first; the last thousand. */
+  queueHistory(queue: string): Promise<readonly QueueEvent[]>
 
   // ---- the lease
   /**

@@ -170,6 +170,20 @@ export interface Drain {
   readonly at: number
 }
 
+/** A person's decision that no job of a queue is placed. */
+export interface QueuePause {
+  readonly by: string
+  readonly at: number
+}
+
+/** A pause or a resume of a queue of jobs, as it was decided. */
+export interface QueueEvent {
+  readonly seq: number
+  readonly paused: boolean
+  readonly actor: string
+  readonly at: number
+}
+
 /** Why a machine cannot be reached, as an error of ours says it. */
 export interface MachineTrouble {
   readonly code: string

@@ -10,13 +10,15 @@ const PAGE = 1_000
 
 type Compact = readonly [id: string, shape: number, priority: number, created: number, attempt: number]
 
-/** What is queued, by priority, then age. One text crosses the thread, and each shape is parsed once. */
+/** What is queued and not in a paused queue, by priority, then age. One text crosses the thread, and each shape is parsed once. */
 export async function readWaiting(
   driver: SqlDriver,
   options: { readonly limit: number; readonly excludeShapes?: readonly string[] },
 ): Promise<readonly WaitingJob[]> {
   const limit = Math.min(options.limit, MAX_WAITING)
-  const [row] = await driver.query('waiting', [JSON.stringify(options.excludeShapes ?? []), limit])
+  const skipped = JSON.stringify(options.excludeShapes ?? [])
+  const [all] = await driver.query('waiting', [skipped, limit])
+  const [row] = Number(all?.[1]) === 0 ? [all] : await driver.query('waitingBeside', [skipped, limit, limit])
   const compact = JSON.parse(String(row?.[0] ?? '[]')) as readonly Compact[]
   const shapes = await readShapes(driver, new Set(compact.map(([, shape]) => shape)))
   return compact.flatMap(([id, number, priority, createdAt, attempt]) => {

@@ -8,6 +8,7 @@ import { jobsSection } from './job-store/jobs.js'
 import type { JobStoreFactory } from './job-store/kit.js'
 import { machinesSection } from './job-store/machines.js'
 import { processesSection } from './job-store/processes.js'
+import { queuesSection } from './job-store/queues.js'
 
 export type { JobStoreFactory } from './job-store/kit.js'
 
@@ -22,6 +23,9 @@ export function jobStoreSuite(factory: JobStoreFactory): void {
     })
     describe('machines', () => {
       machinesSection(factory)
+    })
+    describe('queues', () => {
+      queuesSection(factory)
     })
     describe('processes', () => {
       processesSection(factory)

@@ -186,6 +186,8 @@ export class Term {
       return 'placed'
     } catch (error) {
       if (isMusterError(error, 'MACHINE_DRAINED')) return 'drained'
+      // Paused between the page and the placement: the next page comes without its queue.
+      if (isMusterError(error, 'QUEUE_PAUSED')) return 'gone'
       // Cancelled, or ended by its third placement without a start: the record says so, nothing to place.
       if (!isMusterError(error, 'JOB_STATE_CONFLICT')) throw error
       logger.debug({ jobId: job.id }, 'a job was no longer queued when it was to be placed')

@@ -1,9 +1,9 @@
 /** explain: why a job is where it is, in words, from the record alone, so that any process can answer. */
 import { z } from 'zod'
 import { isTerminal, type JobState } from '@muster/core'
-import type { JobRecord, LeaderInfo, LiveAttempt, MachineRecord, WaitingJob } from '@muster/job-manager'
+import type { JobRecord, LeaderInfo, LiveAttempt, MachineRecord, QueuePause, WaitingJob } from '@muster/job-manager'
 import { refusals, type Refusal } from './schedule.js'
-import { drainText, timeText, troubleText } from './words.js'
+import { drainText, pauseText, timeText, troubleText } from './words.js'
 import { machineFactsSchema, totalHeld, type MachineFacts, type MachineView, type Snapshot } from './snapshot.js'
 
 /** Why a job is where it is. */
@@ -23,6 +23,8 @@ export interface ExplainInput {
   readonly machines: readonly MachineRecord[]
   readonly live: readonly LiveAttempt[]
   readonly workers: Snapshot['workers']
+  /** The pause of its queue, where it is paused. */
+  readonly paused?: QueuePause | undefined
   /** Secrets that cannot be read where this runs, when this process leads. */
   readonly unresolved?: string | undefined
   /** Why its last attempt was given back unstarted, where it was. */
@@ -37,12 +39,13 @@ export function explainJob(input: ExplainInput): Explanation {
   if (isTerminal(job.state)) return { ...base, sentence: ended(job), reasons: [] }
   if (job.external) return { ...base, sentence: 'registered from outside: no leader of ours runs it', reasons: [] }
   if (job.state !== 'queued') return { ...base, sentence: moving(input), reasons: [] }
+  const unled = leader === undefined || leader.caretaker ? [NOBODY_LEADS] : []
+  if (input.paused) {
+    const reason = pauseText(job.queue, input.paused, input.now)
+    return { ...base, sentence: `waits: ${reason}`, reasons: [{ machine: null, reason }, ...unled] }
+  }
   if (leader === undefined || leader.caretaker)
-    return {
-      ...base,
-      sentence: 'waits: nobody schedules this record',
-      reasons: [{ machine: null, reason: 'start a controller with: muster up' }],
-    }
+    return { ...base, sentence: 'waits: nobody schedules this record', reasons: unled }
   if (input.unresolved !== undefined)
     return { ...base, sentence: `waits: ${input.unresolved}`, reasons: [{ machine: null, reason: input.unresolved }] }
   const wanted = job.spec.machine
@@ -58,6 +61,8 @@ export function explainJob(input: ExplainInput): Explanation {
   const reason = `${leader.holder}, who leads, will try again: ${input.givenBack}`
   return { ...base, sentence: `waits: ${reason}`, reasons: [...reasons, { machine: null, reason }] }
 }
+
+const NOBODY_LEADS: Refusal = { machine: null, reason: 'nobody schedules: start a controller with: muster up' }
 
 /** A machine as the record knows it, as the scheduler sees it. */
 export function viewOf(machine: MachineRecord, live: readonly LiveAttempt[], now: number): MachineView {

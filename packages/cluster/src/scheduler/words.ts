@@ -1,9 +1,16 @@
 /** Why nothing is placed on a machine, in the words that the leader, `explain` and the terminal share. */
-import type { Drain, MachineTrouble } from '@muster/job-manager'
+import { quote } from '@muster/core'
+import type { Drain, MachineTrouble, QueuePause } from '@muster/job-manager'
 
 /** `is drained by user:ada@desk since 14:02 (new disk)`: completes a sentence that begins with the machine's name. */
 export function drainText({ by, reason, at }: Drain, now: number): string {
   return `is drained by ${by} since ${timeText(at, now)}${reason === '' ? '' : ` (${reason})`}`
+}
+
+/** `the queue jobs.git is paused by user:ada@desk since 14:02 (let it go on with: muster queue resume jobs.git)`. */
+export function pauseText(queue: string, { by, at }: QueuePause, now: number): string {
+  const name = /^[\w.:@-]+$/.test(queue) ? queue : quote(queue)
+  return `the queue ${queue} is paused by ${by} since ${timeText(at, now)} (let it go on with: muster queue resume ${name})`
 }
 
 /** `does not answer since 14:02: connection refused [SSH_CONNECT_FAILED]`: completes a sentence, too. */

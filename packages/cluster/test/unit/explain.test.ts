@@ -55,6 +55,26 @@ it('a running job whose machine is silent says since when, and why', () => {
   )
 })
 
+it('a job of a paused queue waits for whoever paused it, also where nothing else would keep it, or nobody leads', () => {
+  const paused = { by: 'user:ada@desk', at: AT }
+  const input = { machines: [machine()], live: [], workers: new Map([['command', {}]]), paused, now: NOW }
+  const one = job({}, { queue: 'jobs.command' })
+  const reason =
+    'the queue jobs.command is paused by user:ada@desk since 14:02 (let it go on with: muster queue resume jobs.command)'
+  expect(explainJob({ ...input, job: one, leader: LEADER })).toMatchObject({
+    sentence: `waits: ${reason}`,
+    reasons: [{ machine: null, reason }],
+  })
+  expect(explainJob({ ...input, job: one, leader: undefined }).reasons).toMatchObject([
+    { reason },
+    { reason: 'nobody schedules: start a controller with: muster up' },
+  ])
+  const odd = job({}, { queue: "it's late" })
+  expect(explainJob({ ...input, job: odd, leader: LEADER }).sentence).toMatch(/muster queue resume 'it'\\''s late'\)$/)
+  const running = job({}, { queue: 'jobs.command', state: 'running', machine: 'gpu1', attempt: 1 })
+  expect(explainJob({ ...input, job: running, leader: LEADER }).sentence).toBe('runs on gpu1, attempt 1')
+})
+
 it('a time of another day has its day', () => {
   expect(timeText(new Date(2026, 0, 9, 7, 5).getTime(), NOW)).toBe('2026-01-09 07:05')
 })

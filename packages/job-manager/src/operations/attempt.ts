@@ -19,6 +19,7 @@ import {
   type Tx,
 } from './operation.js'
 import { refuseDrained } from './drain.js'
+import { refusePaused } from './pause.js'
 import { endWaiting, fulfilWishes } from './wish.js'
 
 /** A job whose attempt proved itself. */
@@ -45,6 +46,7 @@ export function* place(
   if (stateName(was.state) !== 'queued') throw yield* conflict(was, `job ${uuid(was.id)} cannot be placed`)
   if (was.external) throw new MusterError('INVALID_ARGUMENT', `job ${uuid(was.id)} is external: nobody places it`)
   yield* refuseDrained(tx, machine)
+  yield* refusePaused(tx, was.queue)
   if (was.unstarted >= LAUNCH_FAILURES_MAX) {
     const job = yield* endWaiting(tx, was, 'failed', actor, 'launch-failed', { text: KILLS })
     return { code: 'JOB_STATE_CONFLICT', message: `job ${uuid(job.id)}: ${KILLS}`, details: { state: 'failed' } }

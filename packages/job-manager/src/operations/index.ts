@@ -5,6 +5,7 @@ import { drain, resume } from './drain.js'
 import { setStatus } from './external.js'
 import { finish } from './finish.js'
 import { alias, insert } from './insert.js'
+import { setQueuePaused } from './pause.js'
 import type { Refusal, Reply, Steps, Tx } from './operation.js'
 import type { SqlValue } from '../sql/rows.js'
 import { freeGpus, promoteDue, saveMachine } from './sweep.js'
@@ -30,6 +31,7 @@ export const operations = {
   freeGpus,
   drain,
   resume,
+  setQueuePaused,
   setStatus,
 } as const satisfies Record<string, (tx: Tx, ...args: never[]) => Steps<Reply>>
 

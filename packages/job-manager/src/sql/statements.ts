@@ -14,6 +14,7 @@ const sets = (names: readonly string[]): string => names.map((name) => `${name} 
 export const JOB = columns(JOB_COLUMNS, 'j', 'id')
 const ATTEMPT = columns(ATTEMPT_COLUMNS, 'a', 'token')
 const EVENT = 'e.seq, e.attempt, e.action, e.actor, e.at, e.happened, e.data, lower(hex(j.id))'
+const WAITING = 'json_group_array(json_array(lower(hex(w.id)), w.shape, w.priority, w.created, w.attempt))'
 const [PENDING, QUEUED] = [JOB_STATES.indexOf('pending'), JOB_STATES.indexOf('queued')]
 
 /** What an operation may change of a job, in the order of the parameters of `saveJob`. */
@@ -80,17 +81,51 @@ export const statements = {
     WHERE e.job = ? AND e.seq > ? ORDER BY e.seq LIMIT ?`,
 
   // ---- scheduling
-  /** excluded shapes as a JSON array of texts, limit -> one JSON array of [id, shape, priority, created, attempt] */
-  waiting: `SELECT json_group_array(json_array(lower(hex(w.id)), w.shape, w.priority, w.created, w.attempt)) FROM (
+  /**
+   * excluded shapes as a JSON array of texts, limit -> one JSON array of [id, shape, priority, created, attempt], and how many queues
+   * are paused: where any is, the array is empty and `waitingBeside` is to be asked
+   */
+  waiting: `SELECT ${WAITING}, (SELECT count(*) FROM paused_queue) FROM (
     SELECT id, shape, priority, created, attempt FROM job INDEXED BY job_wait
-    WHERE state = ${QUEUED} AND external = 0
+    WHERE state = ${QUEUED} AND external = 0 AND NOT EXISTS(SELECT 1 FROM paused_queue)
       AND shape NOT IN (SELECT s.n FROM json_each(?) x JOIN shape s ON s.text = x.value)
     ORDER BY priority DESC, n LIMIT ?) w`,
+  /**
+   * The same but for paused queues: steps from queue to queue over the index and takes the first of each that is not paused, so that
+   * what waits in paused ones is never read. Excluded shapes, limit, limit again.
+   */
+  waitingBeside: `WITH RECURSIVE line(queue) AS (
+      SELECT min(queue) FROM job INDEXED BY job_line WHERE state = ${QUEUED} AND external = 0
+      UNION ALL
+      SELECT (SELECT min(queue) FROM job INDEXED BY job_line
+        WHERE state = ${QUEUED} AND external = 0 AND queue > line.queue)
+      FROM line WHERE line.queue IS NOT NULL),
+    skipped(n) AS (SELECT s.n FROM json_each(?) x JOIN shape s ON s.text = x.value)
+    SELECT ${WAITING} FROM (
+      SELECT j.id, j.shape, j.priority, j.created, j.attempt FROM line l CROSS JOIN job j
+      WHERE l.queue NOT IN (SELECT queue FROM paused_queue) AND j.n IN (
+        SELECT n FROM job INDEXED BY job_line
+        WHERE state = ${QUEUED} AND external = 0 AND queue = l.queue AND shape NOT IN (SELECT n FROM skipped)
+        ORDER BY priority DESC, n LIMIT ?)
+      ORDER BY j.priority DESC, j.n LIMIT ?) w`,
   /** JSON array of shape numbers */
   shapes: `SELECT s.n, s.text FROM json_each(?) x JOIN shape s ON s.n = x.value`,
   /** now, limit */
   due: `SELECT ${JOB} FROM job j INDEXED BY job_due WHERE j.state = ${PENDING} AND j.run_at <= ? ORDER BY j.run_at LIMIT ?`,
   nextDue: `SELECT run_at FROM job INDEXED BY job_due WHERE state = ${PENDING} AND run_at IS NOT NULL ORDER BY run_at LIMIT 1`,
+
+  // ---- paused queues
+  pausedQueues: `SELECT queue, by, at FROM paused_queue ORDER BY queue LIMIT 10000`,
+  pausedCount: `SELECT count(*) FROM paused_queue`,
+  pausedQueue: `SELECT by FROM paused_queue WHERE queue = ?`,
+  /** queue by at: who was first stays */
+  insertPause: `INSERT INTO paused_queue(queue, by, at) VALUES(?, ?, ?) ON CONFLICT DO NOTHING`,
+  /** queue -> a row when it was paused */
+  removePause: `DELETE FROM paused_queue WHERE queue = ? RETURNING 1`,
+  /** queue paused actor at */
+  insertQueueEvent: `INSERT INTO queue_event(queue, paused, actor, at) VALUES(?, ?, ?, ?)`,
+  /** queue -> the last thousand, newest first */
+  queueEvents: `SELECT seq, paused, actor, at FROM queue_event WHERE queue = ? ORDER BY seq DESC LIMIT 1000`,
 
   // ---- wishes
   /** job kind by reason at */

@@ -82,3 +82,16 @@ test('unknown filters, states and results are typed errors that name the field',
   ])
     await expect(attempt()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
 })
+
+test('a queue of jobs is paused and resumed by whoever is named, else by the user; external jobs are not held by it', async () => {
+  const jobs = await open()
+  await jobs.registerJob('mine', { worker: 'slurm', input: {}, queue: 'night' })
+  expect(await jobs.setQueuePaused('night', true)).toBe(true)
+  expect((await jobs.pausedQueues()).get('night')).toMatchObject({ by: 'user:ada' })
+  expect(await jobs.updateJobStatus('mine', 'running')).toMatchObject({ state: 'running', queue: 'night' })
+  expect(await jobs.setQueuePaused('night', false, 'user:bob')).toBe(true)
+  expect((await jobs.queueHistory('night')).map(({ paused, actor }) => [paused, actor])).toEqual([
+    [true, 'user:ada'],
+    [false, 'user:bob'],
+  ])
+})

@@ -72,7 +72,8 @@ it('migrating twice changes nothing, and a released migration never changes', ()
   const db = record()
   migrate(db)
   expect(db.read('SELECT count(*) FROM migration', [])).toEqual([[MIGRATIONS.length]])
-  expect(MIGRATIONS.map(({ hash }) => hash.slice(0, 16))).toEqual(['195272d32035c54e', '1f23212200fa9f67'])
+  const released = ['195272d32035c54e', '1f23212200fa9f67', '8dadb7d989a02789']
+  expect(MIGRATIONS.map(({ hash }) => hash.slice(0, 16))).toEqual(released)
 })
 
 it('a record of the first schema keeps its machines, and can drain them afterwards', () => {
@@ -92,4 +93,18 @@ it('a record of the first schema keeps its machines, and can drain them afterwar
     drain: { by: 'user:ada', reason: 'new disk' },
     updatedAt: 7,
   })
+})
+
+it('what waits in a paused queue is stepped over, however much it is: the page of the others reads them by their queue', () => {
+  const db = record()
+  const plan = (statement: string, ...params: SqlValue[]): string =>
+    db
+      .read(`EXPLAIN QUERY PLAN ${statement}`, params)
+      .map(([, , , text]) => String(text))
+      .join('; ')
+  const beside = plan(statements.waitingBeside, '[]', 256, 256)
+  expect(beside).toContain('SEARCH job USING COVERING INDEX job_line (queue=?)')
+  expect(beside).toContain('SEARCH job USING COVERING INDEX job_line (queue>?)')
+  expect(beside).not.toMatch(/SCAN j\b|USE TEMP B-TREE FOR ORDER BY.*SCAN job\b/)
+  expect(plan(statements.waiting, '[]', 256)).toMatch(/SCAN job USING (COVERING )?INDEX job_wait/)
 })

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { record } from './001-record.js'
 import { machines } from './002-machines.js'
+import { queues } from './003-queues.js'
 
 /** One step of the schema. */
 export interface Migration {
@@ -12,7 +13,7 @@ export interface Migration {
 }
 
 /** All steps, oldest first. */
-export const MIGRATIONS: readonly Migration[] = [record, machines].map((sql, index) => ({
+export const MIGRATIONS: readonly Migration[] = [record, machines, queues].map((sql, index) => ({
   number: index + 1,
   sql,
   hash: createHash('sha256').update(sql).digest('hex'),
