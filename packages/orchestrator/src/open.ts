@@ -1,41 +1,60 @@
 /**
  * From one line of config to a backend. Each is imported only when it is chosen, so its libraries are loaded by those who use it.
- * To add one: a line in {@link BACKENDS}.
+ * To add one: a line in {@link SERVERS}, and its port in address-url.ts.
+ *
+ * Invariant: what fails half-way is closed again, and no error repeats the text it was given: a URL may hold a password.
  */
 import { randomInt } from 'node:crypto'
 import { MusterError, silentLogger, systemClock, systemIds } from '@muster/core'
+import { parseAddress, type BackendConfig, type ServerAddress } from './address.js'
+import { isServerScheme, schemeOf, wrong, type ServerScheme } from './address-url.js'
 import type { BackendOptions, QueueBackend } from './backend.js'
 import type { OrchestratorOptions } from './options.js'
 import { Orchestrator } from './orchestrator.js'
 
 const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32
 
-type OpenBackend = (options: BackendOptions) => QueueBackend | Promise<QueueBackend>
-
-const BACKENDS: Readonly<Record<string, () => Promise<OpenBackend>>> = {
-  local: async () => (await import('./backends/local.js')).open,
+/** A backend that is a server, spoken to through a client library that its users install. */
+interface ServerBackend {
+  readonly client: string
+  readonly load: () => Promise<(options: BackendOptions, address: ServerAddress) => Promise<QueueBackend>>
 }
-/** Schemes that belong to a backend which this version does not contain. */
-const ABSENT: readonly string[] = ['redis', 'rediss', 'amqp', 'amqps']
+
+const SERVERS: Readonly<Partial<Record<ServerScheme, ServerBackend>>> = {}
 
 /**
- * Opens the backend that `where` names: `'local'`. Throws CONFIG_INVALID for a scheme that is unknown or not part of this version;
- * the message names the scheme only, since a URL may hold a password.
+ * Opens the backend that `where` names: `'local'`, the URL of a server, or the object form. Throws CONFIG_INVALID where it cannot be
+ * read, CLIENT_MISSING where the server's client library is not installed.
  */
-export async function openBackend(where: string, options: Partial<BackendOptions> = {}): Promise<QueueBackend> {
-  const scheme = /^[a-z][a-z0-9+.-]*(?=:\/\/|$)/i.exec(where)?.[0].toLowerCase() ?? ''
-  const load = Object.hasOwn(BACKENDS, scheme) ? BACKENDS[scheme] : undefined
-  if (load === undefined) throw unknownBackend(scheme)
-  const open = await load()
-  return open({ namespace: 'muster', clock: systemClock, ids: systemIds, logger: silentLogger, ...options })
+export async function openBackend(
+  where: string | BackendConfig,
+  options: Partial<BackendOptions> = {},
+): Promise<QueueBackend> {
+  const tools = { namespace: 'muster', clock: systemClock, ids: systemIds, logger: silentLogger, ...options }
+  const url = typeof where === 'string' ? where : where.url
+  if (url === 'local') return (await import('./backends/local.js')).open(tools)
+  const server = serverOf(url)
+  const address = await parseAddress(where)
+  try {
+    return await (
+      await server.load()
+    )(tools, address)
+  } catch (error) {
+    throw isMissing(error, server.client) ? clientMissing(address.scheme, server.client) : error
+  }
 }
 
 /** Opens an orchestrator over `options.backend` and declares `options.queues`. */
 export async function openOrchestrator(options: OrchestratorOptions = {}): Promise<Orchestrator> {
   const { backend: chosen = 'local', queues = {}, random = systemRandom, ...rest } = options
-  const ownsBackend = typeof chosen === 'string'
-  const backend = ownsBackend ? await openBackend(chosen, rest) : chosen
-  for (const [name, settings] of Object.entries(queues)) await backend.declare(name, settings)
+  const ownsBackend = !isBackend(chosen)
+  const backend = isBackend(chosen) ? chosen : await openBackend(chosen, rest)
+  try {
+    for (const [name, settings] of Object.entries(queues)) await backend.declare(name, settings)
+  } catch (error) {
+    if (ownsBackend) await backend.close()
+    throw error
+  }
   return new Orchestrator({
     backend,
     ownsBackend,
@@ -45,13 +64,36 @@ export async function openOrchestrator(options: OrchestratorOptions = {}): Promi
   })
 }
 
-function unknownBackend(scheme: string): MusterError {
-  const known = Object.keys(BACKENDS).join(', ')
-  const what = ABSENT.includes(scheme)
-    ? `this version of muster does not contain the ${scheme} backend`
-    : `expected a backend such as 'local', got ${scheme === '' ? 'something that is no URL' : `the scheme '${scheme}'`}`
-  return new MusterError('CONFIG_INVALID', `backend: ${what}`, {
-    hint: `Use one of: ${known}.`,
-    details: { scheme, known },
+function isBackend(chosen: string | BackendConfig | QueueBackend): chosen is QueueBackend {
+  return typeof chosen === 'object' && 'publish' in chosen
+}
+
+function serverOf(url: string): ServerBackend {
+  const scheme = schemeOf(url)
+  const server = scheme !== undefined && isServerScheme(scheme) ? SERVERS[scheme] : undefined
+  if (server) return server
+  const what = scheme === undefined ? 'something that is no URL' : `the scheme '${scheme}'`
+  const known = ['local', ...Object.keys(SERVERS)]
+  throw wrong(
+    'backend',
+    `expected 'local' or the URL of a queue server, got ${what}`,
+    `Known are: ${known.join(', ')}.`,
+  )
+}
+
+/** Whether an import failed because the package `client` is not installed; what it imports itself is another fault. */
+function isMissing(error: unknown, client: string): boolean {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    error.code === 'ERR_MODULE_NOT_FOUND' &&
+    error.message.includes(`'${client}'`)
+  )
+}
+
+function clientMissing(scheme: string, client: string): MusterError {
+  return new MusterError('CLIENT_MISSING', `backend: ${scheme}: needs the package ${client}, which is not installed`, {
+    hint: `Install it beside muster: npm i ${client}`,
+    details: { package: client },
   })
 }

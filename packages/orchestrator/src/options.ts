@@ -1,4 +1,5 @@
 /** The options of the facade: one strict schema each, so that a misspelt key is an error and not a silence. Types are inferred. */
+import type { BackendConfig } from './address.js'
 import type { BackendOptions, QueueBackend, QueueSettings } from './backend.js'
 import { z } from 'zod'
 
@@ -51,8 +52,8 @@ export type ConsumeOptions = z.input<typeof consumeOptions>
 
 /** Options of `openOrchestrator`. */
 export interface OrchestratorOptions extends Partial<BackendOptions> {
-  /** `local` (the default), a URL, or a backend of your own, which is then not closed by us. */
-  readonly backend?: string | QueueBackend
+  /** `local` (the default), the URL of a server, the object form, or a backend of your own, which is then not closed by us. */
+  readonly backend?: string | BackendConfig | QueueBackend
   /** Queues to declare, by name. */
   readonly queues?: Readonly<Record<string, Partial<QueueSettings>>>
   /** Yields [0, 1): the jitter of retries. */

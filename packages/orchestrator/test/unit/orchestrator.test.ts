@@ -136,8 +136,7 @@ test.each([
   ['kafka://user:hunter2@host', /scheme 'kafka'/],
   ['hunter2@host:6379', /no URL/],
   ['', /no URL/],
-  ['redis://:hunter2@host', /does not contain the redis backend/],
-  ['amqp://user:hunter2@host', /does not contain the amqp backend/],
+  ['hunter2', /no URL/],
   ['__proto__', /no URL|scheme/],
 ])('the backend %j is refused with what is known, and without its password', async (where, message) => {
   const error: unknown = await openBackend(where).catch((caught: unknown) => caught)
