@@ -12,8 +12,11 @@ import { labels, removeContainersOf, removeLeftMachines } from './leftovers.js'
 
 /** What a container is to be. */
 export interface Order {
-  /** Runs below a small init. */
+  /** Runs below a small init; with an image of its own, what its entry point is given. */
   readonly command: readonly string[]
+  /** Another image than that of all test machines, with its own entry point. */
+  readonly image?: string | undefined
+  readonly environment?: Readonly<Record<string, string>>
   /** Files by path, there before the command starts. */
   readonly contents: Readonly<Record<string, string>>
   /** The port inside that is published. */
@@ -41,7 +44,7 @@ let swept: Promise<unknown> | undefined
  */
 export async function startContainer(order: Order): Promise<Running> {
   await (swept ??= removeLeftMachines())
-  const image = await serverImage()
+  const image = order.image ?? (await serverImage())
   for (let tried = 1; ; tried += 1) {
     // Below the kernel's ephemeral ports: a machine that is off for a moment must find its port free again.
     const port = randomInt(10_000, 32_000)
@@ -69,7 +72,8 @@ async function start(image: string, order: Order, port: number, printed: string[
   }
   const started = await new OnLoopback(image)
     .publish(order.port, port)
-    .withCommand(['/usr/bin/tini', '--', ...order.command])
+    .withCommand(order.image === undefined ? ['/usr/bin/tini', '--', ...order.command] : [...order.command])
+    .withEnvironment({ ...order.environment })
     .withLabels(labels(order.files))
     .withTmpFs({ '/run': 'mode=755' })
     .withCopyContentToContainer(contents)

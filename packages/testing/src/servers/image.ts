@@ -15,6 +15,7 @@ const REPOSITORY = 'muster-testing'
 const PACKAGES = [
   ...['openssh-server', 'openssh-client', 'git', 'perl-base', 'util-linux', 'procps', 'passwd', 'e2fsprogs', 'mount'],
   ...['busybox', 'dash', 'bash', 'fish', 'tcsh', 'tini', 'ca-certificates'],
+  ...['redis-server', 'rabbitmq-server'],
 ]
 const OPTIONS = [
   '--variant=minbase',

@@ -110,6 +110,7 @@ for file in /usr/bin/$hide /usr/sbin/$hide; do
 done
 `
 
-function quote(text: string): string {
+/** Text as one word of a shell script. */
+export function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`
 }
