@@ -5,6 +5,7 @@
  */
 import { parseDuration, parseSize } from '@muster/core'
 import { parseDestination } from '@muster/cluster'
+import { backendConfig, type BackendConfig } from '@muster/orchestrator'
 import { z } from 'zod'
 
 const size = z.union([z.string(), z.number()]).transform((value) => parseSize(value, 'memory'))
@@ -81,10 +82,13 @@ export const sshSchema = z
 /** SSH settings as written. */
 export type SshInput = z.input<typeof sshSchema>
 
+/** A text means the URL. By preprocessing, since the complaints of a union name no key. */
+const backend = z.preprocess((value) => (typeof value === 'string' ? { url: value } : value), backendConfig)
+
 /** What muster.yaml may say. */
 export const projectSchema = z.strictObject({
-  /** `local` */
-  backend: z.string().min(1).optional(),
+  /** `local`, the URL of a server, or an object with the URL as `url` and more beside it. */
+  backend: backend.optional(),
   /** `sqlite:PATH` */
   store: z.string().min(1).optional(),
   /** Where collected logs, results and artifacts lie; by default `files` beside the record. */
@@ -95,6 +99,10 @@ export const projectSchema = z.strictObject({
 export const userSchema = projectSchema.extend({ ssh: z.record(z.string().min(1), sshSchema).optional() })
 /** A configuration. */
 export type Config = z.output<typeof userSchema>
+/** A configuration as written. */
+export type ConfigInput = Omit<z.input<typeof userSchema>, 'backend'> & {
+  readonly backend?: string | BackendConfig | undefined
+}
 
 /** The keys that only the user may set. */
 export const SSH_KEYS: readonly string[] = Object.keys(sshSchema.shape)
@@ -102,9 +110,12 @@ export const SSH_KEYS: readonly string[] = Object.keys(sshSchema.shape)
 /** The keys known at a path of the configuration: for a did-you-mean. */
 export function knownKeys(at: readonly PropertyKey[], schema: z.ZodObject): string[] {
   if (at.length === 0) return Object.keys(schema.shape)
+  if (at[0] === 'backend') return Object.keys(at.length === 1 ? backendConfig.shape : TLS_KEYS)
   if (at.length !== 2) return []
   return at[0] === 'machines' ? Object.keys(machineSchema.shape) : at[0] === 'ssh' ? [...SSH_KEYS] : []
 }
+
+const TLS_KEYS = backendConfig.shape.tls.unwrap().shape
 
 function destinationFault(text: string): string | undefined {
   try {

@@ -6,18 +6,20 @@ import type { MachineConfig } from '@muster/cluster'
 import { MusterError, parseWith } from '@muster/core'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import type { z } from 'zod'
+import type { BackendConfig } from '@muster/orchestrator'
+import { backendOf, type WrittenBackend } from './backend.js'
 import { readConfig } from './file.js'
 import { laterScheme } from './later.js'
 import { machineConfig } from './machines.js'
-import { userSchema, type Config } from './schema.js'
+import { userSchema, type Config, type ConfigInput } from './schema.js'
 
 /** What the caller of open() may set, as written; each beats environment and files. */
-export type SettingsInput = z.input<typeof userSchema>
+export type SettingsInput = ConfigInput
 
 /** Settings, resolved. */
 export interface Settings {
-  readonly backend: 'local'
+  /** With absolute paths; secrets that it refers to are not read yet. */
+  readonly backend: 'local' | BackendConfig
   /** The record's file, absolute. */
   readonly storePath: string
   /** Whether it is the default record, whose directory is made where it is missing. */
@@ -44,16 +46,16 @@ export async function resolveSettings(input: SettingsInput, { directory, env }: 
     readConfig(userFile, { of: 'user' }),
   ])
   const sources: readonly Source[] = [
-    { name: 'open', base: directory, config: options },
-    { name: 'environment', base: directory, config: { backend: env['MUSTER_BACKEND'], store: env['MUSTER_STORE'] } },
-    { name: projectFile, base: directory, config: project ?? {} },
-    { name: userFile, base: dirname(userFile), config: user ?? {} },
+    { name: 'open', by: 'program', base: directory, config: options },
+    { name: 'environment', by: 'environment', base: directory, config: fromEnvironment(env) },
+    { name: projectFile, by: 'project', base: directory, config: project ?? {} },
+    { name: userFile, by: 'user', base: dirname(userFile), config: user ?? {} },
   ]
   const store = find(sources, 'store')
   const files = find(sources, 'files')
   const storePath = store ? sqlitePath(store) : join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'muster', 'jobs.db')
   return {
-    backend: localBackend(find(sources, 'backend')),
+    backend: await backendFrom(sources, userFile),
     storePath,
     isDefaultStore: !store,
     filesDirectory: files ? absolute(files) : join(dirname(storePath), 'files'),
@@ -84,7 +86,7 @@ function machinesOf(sources: readonly Source[], projectFile: string): readonly M
 
 type Partly<T> = { readonly [K in keyof T]?: T[K] | undefined }
 
-interface Source {
+interface Source extends Pick<WrittenBackend, 'by'> {
   readonly name: string
   /** What its relative paths are relative to. */
   readonly base: string
@@ -98,15 +100,22 @@ interface Found {
 }
 
 /** The value of the first source that has the key; an empty variable counts as absent. */
-function find(sources: readonly Source[], key: 'backend' | 'store' | 'files'): Found | undefined {
+function find(sources: readonly Source[], key: 'store' | 'files'): Found | undefined {
   const source = sources.find(({ config }) => config[key])
   const value = source?.config[key]
   return source && value ? { key, value, source } : undefined
 }
 
-function localBackend(found: Found | undefined): 'local' {
-  if (!found || found.value === 'local') return 'local'
-  throw wrong(found, '`local`')
+/** An empty variable counts as absent. */
+function fromEnvironment(env: Surroundings['env']): Partly<Config> {
+  const url = env['MUSTER_BACKEND']
+  return { backend: url === undefined || url === '' ? undefined : { url }, store: env['MUSTER_STORE'] }
+}
+
+async function backendFrom(sources: readonly Source[], userFile: string): Promise<Settings['backend']> {
+  for (const { config, ...source } of sources)
+    if (config.backend) return backendOf({ ...source, value: config.backend }, userFile)
+  return 'local'
 }
 
 function sqlitePath(found: Found): string {

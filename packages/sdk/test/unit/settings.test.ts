@@ -193,24 +193,11 @@ describe('what is refused', () => {
     ['machines: [{ name: gpu1 }]', /machines\.0\.name: say how it is reached/],
     ['machines: [{ name: gpu1, ssh: "-oProxyCommand=touch x" }]', /machines\.0\.ssh: the destination cannot be used/],
     ['machines: [{ name: gpu1, ssh: "me:hunter2@gpu1" }]', /A password is given by reference/],
-    ['backend: redis://host:6379', /redis: arrives with muster 0\.3/],
-    ['backend: amqp://host', /amqp: arrives with muster 0\.3/],
     ['store: postgres://host/db', /postgres: arrives with muster 0\.4/],
     ['store: jobs.db', /expected `sqlite:PATH`/],
   ])('%s', async (text, message) => {
     await config(text)
     await expect(settings()).rejects.toMatchObject(refused(message))
-  })
-
-  test('a password in a file, without repeating it', async () => {
-    await config('backend: redis://user:hunter2@host')
-    const error: unknown = await settings().catch((thrown: unknown) => thrown)
-    expect(error).toMatchObject({ code: 'CONFIG_INVALID', hint: expect.stringContaining('MUSTER_BACKEND') as string })
-    expect(JSON.stringify(error)).not.toContain('hunter2')
-    const fromEnvironment: unknown = await settings({}, { MUSTER_BACKEND: 'redis://user:hunter2@host' }).catch(
-      (e: unknown) => e,
-    )
-    expect(JSON.stringify(fromEnvironment)).not.toContain('hunter2')
   })
 
   test('a file that others may write', async () => {
