@@ -15,6 +15,8 @@ export interface TcpProxy {
   cut(): void
   /** While on, connections are accepted and stay, but no byte passes either way and no end is passed on; off, what was sent comes through. */
   blackHole(on: boolean): void
+  /** The live connections die without a word: they stay open and nothing passes any more, ever. New ones are welcome. */
+  strand(): void
   /** Each byte arrives so many ms later, in each direction; 0 ends it. */
   delay(ms: number): void
   /** At most so many bytes a second on each connection and direction; `Infinity` ends it. */
@@ -39,8 +41,7 @@ const HOST = '127.0.0.1'
 
 /** Starts a proxy in front of `target`, at a port of 127.0.0.1 that the system chooses. */
 export async function tcpProxy(target: TcpTarget): Promise<TcpProxy> {
-  const conditions: Conditions = { held: false, delayMs: 0, bytesPerSecond: Infinity, changed: new EventTarget() }
-  setMaxListeners(0, conditions.changed)
+  let conditions = fresh({ held: false, delayMs: 0, bytesPerSecond: Infinity })
   const pairs = new Set<() => void>()
   let accepted = 0
   const serve = (from: Socket): void => {
@@ -67,6 +68,12 @@ export async function tcpProxy(target: TcpTarget): Promise<TcpProxy> {
     port,
     cut,
     blackHole: (held) => change({ held }),
+    strand: () => {
+      const { held, delayMs, bytesPerSecond } = conditions
+      change({ held: true })
+      // What changes from now on is for those who come from now on.
+      conditions = fresh({ held, delayMs, bytesPerSecond })
+    },
     delay: (delayMs) => change({ delayMs }),
     throttle: (bytesPerSecond) => change({ bytesPerSecond }),
     refuse: async (on) => {
@@ -84,6 +91,12 @@ export async function tcpProxy(target: TcpTarget): Promise<TcpProxy> {
       cut()
     },
   }
+}
+
+function fresh(settings: Omit<Conditions, 'changed'>): Conditions {
+  const changed = new EventTarget()
+  setMaxListeners(0, changed)
+  return { ...settings, changed }
 }
 
 async function listen(port: number, serve: (socket: Socket) => void): Promise<Server> {

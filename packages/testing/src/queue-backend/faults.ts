@@ -41,7 +41,7 @@ export function faultSection(factory: QueueBackendFactory): void {
   test.each([-300_000, 300_000])(
     '27 a wall clock that is wrong by %d ms changes no delay and no lease',
     async (offset) => {
-      const b = await bench(factory, wrongClock(offset))
+      const b = await bench(factory, { clock: wrongClock(offset) })
       await b.publish(['now'])
       await b.publish(['later'], { delayMs: 120 })
       const began = performance.now()

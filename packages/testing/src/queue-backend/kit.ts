@@ -3,7 +3,7 @@
  * Invariant: an expectation never asks which backend it runs on; only `capabilities` may be asked, and only through `offered`.
  */
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
-import { systemClock, systemIds, type Clock } from '@muster/core'
+import { systemClock, systemIds, type Clock, type JsonValue } from '@muster/core'
 import type {
   BackendCapabilities,
   Capability,
@@ -15,6 +15,10 @@ import type {
   Settlement,
 } from '@muster/orchestrator'
 import { expect, onTestFinished, test } from 'vitest'
+import type { Orders } from './child.js'
+import { Peer } from './peer.js'
+
+export { seeded } from './work.js'
 
 /** What a backend brings to be proven. */
 export interface QueueBackendFactory {
@@ -23,12 +27,50 @@ export interface QueueBackendFactory {
   /** What it declares; the suite checks that the opened one says the same. */
   readonly capabilities: BackendCapabilities
   /** Opens it on a namespace that nobody else uses; the suite closes it. */
-  open(options: { readonly namespace: string; readonly clock: Clock }): Promise<QueueBackend>
+  open(options: OpenOptions): Promise<QueueBackend>
+  /** How other processes open it. Required where `shared` is declared. */
+  readonly processes?: OtherProcesses
+  /** The server behind it, to be harmed. Required where `shared` is declared. It must keep what it confirmed over a `kill`. */
+  readonly server?: HarmableServer
+}
+
+/** What a backend is opened with. */
+export interface OpenOptions {
+  readonly namespace: string
+  readonly clock: Clock
+}
+
+/** How another process opens the same backend. */
+export interface OtherProcesses {
+  /** URL of a JavaScript module that exports `open(namespace, config): Promise<QueueBackend>`; openBackend unless given. */
+  readonly module?: string
+  /** What that is given: the address of the server. */
+  readonly config: JsonValue
+}
+
+/** A server that the suite may kill, freeze and put behind a bad network. A QueueServer of @muster/testing/servers has all but the last. */
+export interface HarmableServer {
+  readonly host: string
+  readonly port: number
+  /** SIGKILL; nobody listens until `start`. */
+  kill(): Promise<void>
+  /** A graceful end; nobody listens until `start`. */
+  stop(): Promise<void>
+  /** Up again at the same port with the data it had. */
+  start(): Promise<void>
+  pause(): Promise<void>
+  unpause(): Promise<void>
+  /** The same backend, reached through a proxy at this address: how to open it here, and the config for `processes.module`. */
+  proxied(proxy: { readonly host: string; readonly port: number }): {
+    open(options: OpenOptions): Promise<QueueBackend>
+    readonly config: JsonValue
+  }
 }
 
 /** A backend opened for one test, with a queue of its own. */
 export interface Bench {
   readonly backend: QueueBackend
+  readonly namespace: string
   readonly queue: string
   /** Publishes texts in one batch and expects all to be accepted; gives the ids. */
   publish(texts: readonly string[], options?: Omit<OutgoingMessage, 'body'>): Promise<string[]>
@@ -38,15 +80,35 @@ export interface Bench {
   settle(delivery: RawDelivery, how: WithoutReceipt<Settlement>): Promise<SettleOutcome | undefined>
 }
 
+/** Starts a process that opens the backend; it is killed when the test has ended. */
+export async function startPeer(
+  factory: Pick<QueueBackendFactory, 'processes'>,
+  orders: Omit<Orders, 'module' | 'config'> & { readonly config?: JsonValue },
+): Promise<Peer> {
+  const { module, config } = factory.processes ?? expect.fail('this backend opens in no other process')
+  const peer = await Peer.start({ module, config, ...orders })
+  onTestFinished(() => peer.kill())
+  return peer
+}
+
 type WithoutReceipt<T> = T extends unknown ? Omit<T, 'receipt'> : never
 
-/** Opens a backend for the running test and closes it when the test has ended. */
-export async function bench(factory: QueueBackendFactory, clock: Clock = systemClock): Promise<Bench> {
-  const backend = await factory.open({ namespace: `test-${systemIds.next()}`, clock })
+/** A namespace that nobody else uses. */
+export function freshNamespace(): string {
+  return `test-${systemIds.next()}`
+}
+
+/** Opens a backend for the running test, on a namespace of its own unless one is given, and closes it when the test has ended. */
+export async function bench(
+  factory: Pick<QueueBackendFactory, 'open'>,
+  { clock = systemClock, namespace = freshNamespace() }: Partial<OpenOptions> = {},
+): Promise<Bench> {
+  const backend = await factory.open({ namespace, clock })
   onTestFinished(() => backend.close())
   const queue = `q-${systemIds.token().slice(0, 8)}`
   return {
     backend,
+    namespace,
     queue,
     publish: async (texts, options = {}) => {
       const outcomes = await backend.publish(
@@ -134,15 +196,4 @@ async function lateness(repetition: (judge: Judge) => Promise<void>): Promise<st
 /** A clock whose wall time is wrong by `offsetMs`; what it measures is right. */
 export function wrongClock(offsetMs: number): Clock {
   return { ...systemClock, now: () => systemClock.now() + offsetMs }
-}
-
-/** A small generator of numbers in [0, 1) that a seed decides (mulberry32), so that a failure can be repeated. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

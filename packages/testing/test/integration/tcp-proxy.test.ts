@@ -107,6 +107,25 @@ describe('blackHole', () => {
   })
 })
 
+test('strand: live connections stay open and pass nothing for good, new ones are served, and a cut ends all', async () => {
+  const { near, far } = await pair()
+  let passed = 0
+  for (const socket of [near, far]) socket.on('data', () => (passed += 1))
+  proxy.strand()
+  near.write('up')
+  far.write('down')
+  const late = await pair()
+  late.near.write('late')
+  expect(await first(late.far)).toBe('late')
+  proxy.blackHole(true)
+  proxy.blackHole(false)
+  await roundTrips(3)
+  expect({ passed, connections: proxy.connections }).toEqual({ passed: 0, connections: 2 })
+  const ends = [failure(near), failure(late.near)]
+  proxy.cut()
+  expect(await Promise.all(ends)).toEqual(['ECONNRESET', 'ECONNRESET'])
+})
+
 test('delay: no byte arrives earlier, in either direction, and none is lost', async () => {
   const { near, far } = await pair()
   far.pipe(far)
