@@ -17,7 +17,7 @@ import {
 import type { JobRecord, JobStore } from '@muster/job-manager'
 import type { MachineConfig } from './registry.js'
 import { factsOf } from './scheduler/explain.js'
-import { neverFits } from './scheduler/filters.js'
+import { neverFits, type Demand } from './scheduler/filters.js'
 import type { MachineFacts } from './scheduler/snapshot.js'
 
 /** What accompanies a submit. */
@@ -101,10 +101,23 @@ function knownWorker(deps: SubmitDeps, spec: JobSpec): Worker {
  * why), but only what the record says now refuses one.
  */
 async function refuseImpossible(deps: SubmitDeps, spec: JobSpec): Promise<void> {
+  if (somebodyFits(deps, spec, await deps.recorded.recently())) return
   if (await whyImpossible(deps, spec, await deps.recorded.recently())) {
     const refusal = await whyImpossible(deps, spec, await deps.recorded.now())
     if (refusal) throw refusal
   }
+}
+
+/** The usual case, decided without asking anybody: a machine of the record could run the job. */
+function somebodyFits(deps: SubmitDeps, spec: JobSpec, recorded: RecordedFacts): boolean {
+  const demand = demandOf(spec, knownWorker(deps, spec))
+  for (const [name, facts] of recorded) if (facts && neverFits(demand, name, facts) === null) return true
+  return false
+}
+
+/** What of a job decides where it could ever run. */
+function demandOf({ resources, machineLabels, machine }: JobSpec, { needs = [] }: Worker): Demand {
+  return { resources, machineLabels, needs, ...(machine !== undefined && { machine }) }
 }
 
 async function whyImpossible(deps: SubmitDeps, spec: JobSpec, recorded: RecordedFacts): Promise<Error | undefined> {
@@ -113,10 +126,10 @@ async function whyImpossible(deps: SubmitDeps, spec: JobSpec, recorded: Recorded
     return new MusterError('UNKNOWN_MACHINE', `no machine is called ${spec.machine}; configured: ${names.join(', ')}`, {
       details: { machine: spec.machine },
     })
-  const { needs = [] } = knownWorker(deps, spec)
+  const demand = demandOf(spec, knownWorker(deps, spec))
   const candidates = names.filter((name) => spec.machine === undefined || spec.machine === name)
   const verdicts = await firstFit(
-    candidates.map((name) => () => whyNever(deps, { ...spec, needs }, name, recorded.get(name) ?? null)),
+    candidates.map((name) => () => whyNever(deps, demand, name, recorded.get(name) ?? null)),
   )
   if (verdicts === undefined) return undefined
   const unreached = verdicts.find((verdict) => verdict instanceof Error)
@@ -147,11 +160,10 @@ function firstFit(asking: readonly (() => Promise<Verdict>)[]): Promise<Verdict[
  */
 async function whyNever(
   { configs, look, logger }: SubmitDeps,
-  { resources, machineLabels, machine, needs }: JobSpec & Required<Pick<Worker, 'needs'>>,
+  demand: Demand,
   name: string,
   recorded: MachineFacts | null,
 ): Promise<Verdict> {
-  const demand = { resources, machineLabels, needs, ...(machine !== undefined && { machine }) }
   const reason = recorded && neverFits(demand, name, recorded)
   if ((recorded && reason === null) || !configs.has(name)) return reason
   try {

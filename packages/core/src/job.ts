@@ -105,30 +105,48 @@ export interface JobSpec {
   readonly onLost: 'wait' | { readonly replaceAfterMs: number }
 }
 
+/** Definitions made by {@link jobDefinition}: frozen, so what was checked once is still true. */
+const checked = new WeakSet<object>()
+
+/** Validates a definition and gives a frozen copy, which no submit needs to look at again. Throws INVALID_ARGUMENT naming the field. */
+export function jobDefinition(definition: JobDefinitionInput): JobDefinition {
+  refuseHidden(definition, 'job')
+  const copy = freeze(parseWith(jobDefinitionSchema, definition, 'job'))
+  checked.add(copy)
+  return copy
+}
+
+const noOptions = freeze(submitOptionsSchema.parse({}))
+
+function submitOptions(options: SubmitOptions): z.output<typeof submitOptionsSchema> {
+  refuseHidden(options, 'options')
+  return Object.keys(options).length === 0 ? noOptions : parseWith(submitOptionsSchema, options, 'options')
+}
+
 /** Validates a definition and its options and gives the spec to record. Throws INVALID_ARGUMENT naming the field. */
 export function jobSpec(definition: JobDefinitionInput, options: SubmitOptions = {}): JobSpec {
-  refuseHidden(definition, 'job')
-  refuseHidden(options, 'options')
-  const { worker, input, secrets } = parseWith(jobDefinitionSchema, definition, 'job')
-  const o = parseWith(submitOptionsSchema, options, 'options')
+  const known = checked.has(definition) ? (definition as JobDefinition) : jobDefinition(definition)
+  const { worker, input, secrets } = known
+  const o = submitOptions(options)
   if (o.retries !== undefined && o.retry)
     throw new MusterError('INVALID_ARGUMENT', 'options: give either retries or retry, not both')
+  // In the order of their names, so that the canonical text needs no sorting.
   return {
-    worker,
+    graceMs: o.grace,
     input,
-    secrets,
     ...(o.key !== undefined && { key: o.key }),
-    queue: o.queue ?? `jobs.${worker}`,
-    ...(o.owner !== undefined && { owner: o.owner }),
     labels: o.labels,
-    priority: o.priority,
-    resources: { cpus: o.cpus, memoryBytes: o.memory, gpus: o.gpus },
     ...(o.machine !== undefined && { machine: o.machine }),
     machineLabels: o.machineLabels,
-    ...(o.timeout !== undefined && { timeoutMs: o.timeout }),
-    graceMs: o.grace,
-    retry: o.retry ?? { max: o.retries ?? 0, on: RETRYABLE_REASONS },
     onLost: o.onLost === 'wait' ? 'wait' : { replaceAfterMs: o.onLost.replaceAfter },
+    ...(o.owner !== undefined && { owner: o.owner }),
+    priority: o.priority,
+    queue: o.queue ?? `jobs.${worker}`,
+    resources: { cpus: o.cpus, gpus: o.gpus, memoryBytes: o.memory },
+    retry: o.retry ?? { max: o.retries ?? 0, on: RETRYABLE_REASONS },
+    secrets,
+    ...(o.timeout !== undefined && { timeoutMs: o.timeout }),
+    worker,
   }
 }
 
@@ -143,6 +161,13 @@ export function parseWith<T extends z.ZodType>(
   if (parsed.success) return parsed.data
   const issues = parsed.error.issues.map((issue) => `${[what, ...issue.path.map(String)].join('.')}: ${issue.message}`)
   throw new MusterError(code, issues.slice(0, 3).join('; '), { details: { issues } })
+}
+
+/** Freezes plain data to its last member. */
+function freeze<T>(data: T): T {
+  if (typeof data !== 'object' || data === null) return data
+  for (const member of Object.values(data)) freeze(member)
+  return Object.freeze(data)
 }
 
 const MAX_DEPTH = 200

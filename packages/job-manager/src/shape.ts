@@ -9,6 +9,6 @@ export type Shape = Pick<JobSpec, 'worker' | 'queue' | 'resources' | 'machine' |
 
 /** The shape of a spec as text: equal exactly where everything that decides about the placement is equal. */
 export function shapeOf(spec: Shape): string {
-  const { worker, queue, resources, machine, machineLabels, secrets } = spec
-  return canonicalJson({ worker, queue, resources, machine, machineLabels, secrets })
+  const { machine, machineLabels, queue, resources, secrets, worker } = spec
+  return canonicalJson({ machine, machineLabels, queue, resources, secrets, worker })
 }

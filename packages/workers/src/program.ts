@@ -7,7 +7,9 @@ import { resolve } from 'node:path'
 import {
   MusterError,
   envNameSchema,
+  jobDefinition,
   type Command,
+  type JobDefinition,
   type JobDefinitionInput,
   type JsonValue,
   type LaunchPlan,
@@ -71,22 +73,22 @@ function toCommand(program: string | string[]): Command {
 export type Secrets = NonNullable<JobDefinitionInput['secrets']>
 
 /**
- * The definition of a job from what a person wrote: the input as written (it is what a key compares) without absent members,
+ * The definition of a job from what a person wrote, frozen: the input as written (it is what a key compares) without absent members,
  * and the secrets beside it, files made absolute. Throws INVALID_ARGUMENT where a variable is both plain and secret.
  */
 export function definition(
   worker: string,
   written: object & { env?: Readonly<Record<string, string>> | undefined },
   secrets: Secrets = {},
-): JobDefinitionInput {
+): JobDefinition {
   const twice = Object.keys(secrets).find((name) => Object.hasOwn(written.env ?? {}, name))
   if (twice !== undefined)
     throw new MusterError('INVALID_ARGUMENT', `${worker}.secrets.${twice}: is also in env; give it once`)
-  return {
+  return jobDefinition({
     worker,
     input: asJson(written),
     secrets: Object.fromEntries(Object.entries(secrets).map(([name, reference]) => [name, absolute(reference)])),
-  }
+  })
 }
 
 /** What a schema of ours has checked, as JSON: members that are absent are left out. */

@@ -1,7 +1,7 @@
 /** The job spec: complete and strict. */
 import { describe, expect, it } from 'vitest'
 import { isMusterError } from '../../src/errors.js'
-import { jobSpec, type JobDefinitionInput, type SubmitOptions } from '../../src/job.js'
+import { jobDefinition, jobSpec, type JobDefinitionInput, type SubmitOptions } from '../../src/job.js'
 
 const definition: JobDefinitionInput = { worker: 'command', input: { run: ['true'] } }
 
@@ -95,4 +95,25 @@ it('refuses a name that would vanish, and a value without an end', () => {
   const round: Record<string, unknown> = {}
   round['self'] = round
   expect(() => jobSpec({ worker: 'w', input: round })).toThrow(/nested too deeply/)
+})
+
+describe('jobDefinition', () => {
+  it('is a frozen copy: what its writer changes afterwards changes no job', () => {
+    const input = { run: ['true'] }
+    const made = jobDefinition({ worker: 'command', input })
+    input.run.push('--verbose')
+    expect(jobSpec(made).input).toEqual({ run: ['true'] })
+    expect(() => (made.input as typeof input).run.push('x')).toThrow(TypeError)
+  })
+
+  it('is not taken at its word when somebody took it apart and changed it', () => {
+    const made = jobDefinition({ worker: 'command', input: null })
+    expect(refusal({ ...made, worker: '' }, {})).toMatch(/^job\.worker/)
+  })
+
+  it('refuses a wrong secret where it is written, not first at the submit', () => {
+    expect(() => jobDefinition({ worker: 'w', input: null, secrets: { 'not a name': { env: 'X' } } })).toThrow(
+      /^job\.secrets/,
+    )
+  })
 })
