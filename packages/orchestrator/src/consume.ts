@@ -1,220 +1,259 @@
 /**
- * Consuming a queue: receive as many as there are free slots, handle each, end each. Invariant: nothing is held that no handler is
- * working on, so a late priority overtakes all that waits, and closing has nothing to give back.
+ * Consuming a queue: take as many as there are free slots, handle each, end each. Invariant: nothing is held that no handler is working on,
+ * so a late priority overtakes all that waits, and closing has nothing to give back.
  *
- * A handler that returns acknowledges; one that throws retries later. While it runs its lease is extended every third of it; should
- * the lease be lost all the same, the handler's signal aborts, because from then on another may have the message.
+ * A handler that returns acknowledges; one that throws retries later. A slot is free again when its handler has ended and its settlement
+ * has arrived. Nothing on this path makes a timer, a promise or a controller for a message unless its handler asks for one.
  */
-import {
-  abortReason,
-  closeOnce,
-  isMusterError,
-  MusterError,
-  TaskGroup,
-  withoutJob,
-  type Clock,
-  type Closable,
-  type Logger,
-} from '@muster/core'
 import type { z } from 'zod'
-import type { QueueBackend, RawDelivery } from './backend.js'
-import type { Delivery } from './delivery.js'
-import type { consumeOptions } from './options.js'
+import type { ExtendOutcome, RawDelivery, Settlement } from './backend.js'
+import { decodeChecked } from './body.js'
+import { HeldDelivery, type Delivery, type Holder, type SettleSink } from './delivery.js'
+import { Drain } from './drain.js'
+import type { Engine } from './engine.js'
+import { openIntake, type Intake } from './intake.js'
+import { Leases } from './leases.js'
+import { Ledger } from './ledger.js'
+import type { CloseOptions, consumeOptions } from './options.js'
+import type { KnownQueue } from './queue-definition.js'
+import { pausesOf, wholeMs } from './retry-policy.js'
+import { Settling } from './settling.js'
+import type { Checked } from './standard-schema.js'
+import { SUSPECT_CRASHES } from './suspects.js'
 
-/** Handles one delivery. The signal aborts when the delivery is lost or the consumer is told to stop at once. */
-export type Handler = (delivery: Delivery, context: { readonly signal: AbortSignal }) => unknown
+/** Handles one delivery. The signal is the delivery's own: it aborts when work on the message should stop. */
+export type Handler<T> = (delivery: Delivery<T>, context: { readonly signal: AbortSignal }) => unknown
 
-/** What a consumer stands on. */
-export interface ConsumerDeps {
-  readonly backend: QueueBackend
-  readonly clock: Clock
-  readonly logger: Logger
-  /** Makes the delivery that the handler sees; undefined where the body is of no use (it is a dead letter then). */
-  readonly open: (raw: RawDelivery) => Promise<Delivery | undefined>
-}
+const LONGEST_REASON = 1_000
 
-interface Held {
-  readonly raw: RawDelivery
-  readonly delivery: Delivery
-  readonly abort: AbortController
-  leaseUntil: number
-}
-
-/** How long one look at the queue lasts; then follows the next. */
-const WAIT_MS = 20_000
-const [PAUSE_MIN_MS, PAUSE_MAX_MS] = [100, 5_000]
-
-/** A standing consumer of one queue. Begins at once; `close` takes no more and resolves when the handlers have ended. */
-export class Consumer implements Closable {
-  readonly #queue: string
-  readonly #handler: Handler
+/** A standing consumer of one queue. Begins at once. */
+export class Consumer implements Holder {
+  readonly #handler: Handler<never>
   readonly #options: z.output<typeof consumeOptions>
-  readonly #deps: ConsumerDeps
-  readonly #handling: TaskGroup
-  readonly #held = new Set<Held>()
-  readonly #stop = new AbortController()
-  readonly #loop: Promise<void>
-  #slotFreed: (() => void) | undefined
-  #taken = 0
-  #stopBeat: (() => void) | undefined
+  readonly #engine: Engine
+  readonly #queue: KnownQueue
+  readonly #ledger: Ledger
+  readonly #leases: Leases
+  readonly #settling: Settling
+  readonly #intake: Intake
+  readonly #drain: Drain
+  readonly #pauseMs: (tries: number) => number
+  /** What a backend handed out before a slot was free: those whose users settle long before their handler ends. */
+  readonly #backlog: RawDelivery[] = []
+  #active = 0
+  #givingBack = 0
+  #suspect: HeldDelivery | undefined
+  #pulling = false
 
-  constructor(queue: string, handler: Handler, options: z.output<typeof consumeOptions>, deps: ConsumerDeps) {
+  constructor(queue: KnownQueue, handler: Handler<never>, options: z.output<typeof consumeOptions>, engine: Engine) {
+    const { backend, clock, logger, random } = engine
+    const { concurrency, leaseMs, keepAlive, timeoutMs = Infinity, retry, signal } = options
     this.#queue = queue
     this.#handler = handler
     this.#options = options
-    this.#deps = deps
-    this.#handling = new TaskGroup((error) => deps.logger.error({ err: error, queue }, 'consuming a message failed'))
-    const { signal } = options
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
-    if (signal?.aborted) this.#onAbort()
-    // Whoever starts a consumer while handling a job must not lend that job's name to all that follows.
-    this.#loop = withoutJob(() => this.#run())
-  }
-
-  /** Takes no more messages and resolves when the handlers under way have ended and settled. Twice is once. */
-  readonly close = closeOnce(async () => {
-    this.#stop.abort()
-    await this.#loop
-    await this.#handling.settled()
-    this.#stopBeat?.()
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
-  });
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-
-  readonly #onAbort = (): void => {
-    this.#stop.abort()
-    const { signal } = this.#options
-    if (signal) for (const { abort } of this.#held) abort.abort(abortReason(signal))
-  }
-
-  async #run(): Promise<void> {
-    let pauseMs = PAUSE_MIN_MS
-    while (!this.#stopped()) {
-      await this.#slot()
-      try {
-        for (const raw of await this.#receive()) this.#begin(raw)
-        pauseMs = PAUSE_MIN_MS
-      } catch (error) {
-        if (this.#stopped()) return
-        if (isMusterError(error) && !error.retryable) {
-          this.#deps.logger.error({ err: error, queue: this.#queue }, 'the consumer ends: the queue cannot be used')
-          return
-        }
-        this.#deps.logger.warn({ err: error, queue: this.#queue, pauseMs }, 'receiving failed; trying again')
-        await this.#pause(pauseMs)
-        pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)
-      }
-    }
-  }
-
-  /** Resolves when at least one slot is free. */
-  async #slot(): Promise<void> {
-    if (this.#taken < this.#options.concurrency) return
-    await new Promise<void>((resolve) => (this.#slotFreed = resolve))
-  }
-
-  #receive(): Promise<readonly RawDelivery[]> {
-    const { concurrency, leaseMs, keepAlive } = this.#options
-    const max = concurrency - this.#taken
-    return this.#deps.backend.receive({
-      queue: this.#queue,
-      max,
-      waitMs: WAIT_MS,
-      leaseMs,
-      keepAlive,
-      signal: this.#stop.signal,
+    this.#engine = engine
+    const ledger = (this.#ledger = new Ledger(queue.name, engine))
+    const pauses = pausesOf(typeof retry === 'function' ? queue.retry : (retry ?? queue.retry))
+    this.#pauseMs = typeof retry === 'function' ? retry : (tries) => pauses(tries, random)
+    this.#settling = new Settling(engine.settler, clock, ledger, (held) => this.#finish(held))
+    this.#leases = new Leases({
+      ...{ backend, clock, logger, leaseMs, timeoutMs },
+      onLost: (held) => ledger.lost(held),
+      onTimeout: (held) => ledger.timedOut(held, timeoutMs),
     })
-  }
-
-  #stopped(): boolean {
-    return this.#stop.signal.aborted
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const woken = (): void => undefined // aborted: the loop looks at the signal itself
-    await this.#deps.clock.sleep(ms, { signal: this.#stop.signal, unref: !this.#options.keepAlive }).catch(woken)
-  }
-
-  #begin(raw: RawDelivery): void {
-    this.#taken++
-    this.#handling.run(async () => {
-      try {
-        const delivery = await this.#deps.open(raw)
-        if (delivery) await this.#handle({ raw, delivery, abort: new AbortController(), leaseUntil: raw.leaseUntil })
-      } finally {
-        this.#taken--
-        this.#slotFreed?.()
-      }
+    this.#drain = new Drain(clock, signal, {
+      stop: () => this.#stop(),
+      active: () => this.#active,
+      interrupt: (why) => [...this.#leases].forEach((held) => held.interrupt(why(held))),
+      abandon: () => [...this.#leases].forEach((held) => ledger.abandoned(held)),
+      end: () => this.#leases.stop(),
     })
+    this.#intake = openIntake({
+      ...{ backend, clock, queue: queue.name, slots: concurrency, leaseMs, keepAlive },
+      free: () => concurrency - this.#active,
+      onDelivery: (raw) => this.#take(raw),
+      onStalled: (error, retryInMs) => ledger.stalled(error, retryInMs),
+      onRecovered: () => ledger.recovered(),
+      onEnded: (error) => ledger.ended(error),
+    })
+    this.#drain.watch()
+    this.#intake.pull()
   }
 
-  async #handle(held: Held): Promise<void> {
-    const { delivery, abort } = held
-    this.#held.add(held)
-    this.#beat()
-    if (this.#options.signal?.aborted) this.#onAbort()
+  /** How many messages it holds. */
+  get active(): number {
+    return this.#active
+  }
+
+  /** Takes no more messages and resolves when the handlers under way have ended and settled. See {@link CloseOptions}. */
+  close(options?: CloseOptions): Promise<void> {
+    return this.#drain.close(options)
+  }
+
+  send(held: HeldDelivery, settlement: Settlement, sink: SettleSink): void {
+    this.#settling.send(held, settlement, sink)
+  }
+
+  async extend(held: HeldDelivery, leaseMs: number): Promise<ExtendOutcome | undefined> {
+    const asked = this.#engine.clock.monotonic()
+    const [outcome] = await this.#engine.backend.extend([{ receipt: held.receipt, leaseMs }])
+    if (outcome === 'extended') held.heldUntil(asked + leaseMs)
+    return outcome
+  }
+
+  pauseMs(tries: number): number {
+    return this.#pauseMs(tries)
+  }
+
+  watch(): void {
+    // The leases watch all that is held.
+  }
+
+  #take(raw: RawDelivery): void {
+    if (this.#active >= this.#options.concurrency && !this.#drain.begun) return void this.#backlog.push(raw)
+    const held = new HeldDelivery<unknown>(raw, undefined, this, this.#engine.clock.monotonic())
+    this.#active++
+    this.#leases.add(held)
+    if (this.#drain.begun) this.#giveBack(held)
+    else if (raw.crashes >= SUSPECT_CRASHES) this.#isolate(held, raw)
+    else this.#open(held, raw)
+  }
+
+  #open(held: HeldDelivery, raw: RawDelivery): void {
     try {
-      const failure = await this.#try(held)
-      if (delivery.settled) return
-      if (failure === undefined) await delivery.ack()
-      else if (this.#options.signal?.aborted) await delivery.release()
-      else await delivery.retry(this.#retryOptions(delivery, failure.error))
-    } catch (error) {
-      // Nothing is lost: the message comes back when its lease ends, or another has it already.
-      this.#deps.logger.warn(
-        { err: error, queue: this.#queue, message: delivery.id, aborted: abort.signal.aborted },
-        'settling failed',
+      const checked = decodeChecked(this.#queue.schema, raw.body)
+      if (!(checked instanceof Promise)) return this.#begin(held, checked)
+      checked.then(
+        (late) => this.#begin(held, late),
+        (error: unknown) => this.#failed(held, error),
       )
-    } finally {
-      this.#held.delete(held)
-    }
-  }
-
-  async #try({ delivery, abort }: Held): Promise<{ error: unknown } | undefined> {
-    try {
-      await this.#handler(delivery, { signal: abort.signal })
-      return undefined
     } catch (error) {
-      this.#deps.logger.info({ err: error, queue: this.#queue, message: delivery.id }, 'the handler failed')
-      return { error }
+      this.#failed(held, error)
     }
   }
 
-  #retryOptions({ tries }: Delivery, error: unknown): { delayMs?: number; reason: string } {
-    const reason = (error instanceof Error ? error.message : String(error)).slice(0, 1_000)
-    const delayMs = this.#options.retryDelayMs?.(tries)
-    return { reason, ...(delayMs !== undefined && { delayMs }) }
+  #begin(held: HeldDelivery, checked: Checked<unknown>): void {
+    if (checked.refusal !== undefined) return this.#refuse(held, checked.refusal)
+    if (this.#drain.interrupted) return this.#giveBack(held)
+    held.body = checked.value
+    this.#ledger.delivered(held)
+    this.#handle(held)
   }
 
-  /** Extends all that is held after a third of the lease, and goes on as long as anything is. */
-  #beat(): void {
-    this.#stopBeat ??= this.#deps.clock.after(Math.floor(this.#options.leaseMs / 3), () => {
-      this.#stopBeat = undefined
-      if (this.#held.size === 0) return
-      this.#beat()
-      this.#handling.run(() => this.#extend([...this.#held].filter(({ delivery }) => !delivery.settled)))
-    })
+  #handle(held: HeldDelivery): void {
+    let result: unknown
+    try {
+      // The delivery is its own context: nothing is made for those who do not look at the signal.
+      result = this.#handler(held as HeldDelivery<never>, held)
+    } catch (error) {
+      return this.#failed(held, error)
+    }
+    if (!isThenable(result)) return this.#succeeded(held)
+    const promise = result instanceof Promise ? (result as Promise<unknown>) : Promise.resolve(result)
+    promise.then(
+      () => this.#succeeded(held),
+      (error: unknown) => this.#failed(held, error),
+    )
   }
 
-  async #extend(held: readonly Held[]): Promise<void> {
-    const { backend, clock, logger } = this.#deps
-    const { leaseMs } = this.#options
-    const asked = clock.monotonic()
-    const outcomes = await backend
-      .extend(held.map(({ raw }) => ({ receipt: raw.receipt, leaseMs })))
-      .catch((error: unknown) => {
-        logger.warn({ err: error, queue: this.#queue }, 'extending leases failed; trying again')
-        return []
-      })
-    held.forEach((one, index) => {
-      const outcome = outcomes[index]
-      if (outcome === 'extended') one.leaseUntil = asked + leaseMs
-      const lost = outcome === 'lease-lost' || one.leaseUntil <= clock.monotonic()
-      if (lost && !one.delivery.settled)
-        one.abort.abort(new MusterError('LEASE_LOST', `message ${one.raw.id}: its lease ran out`))
-    })
+  #succeeded(held: HeldDelivery): void {
+    held.handling = false
+    if (held.settled || held.lost) this.#settling.ended(held)
+    else held.settle({ as: 'ack', receipt: held.receipt })
   }
+
+  #failed(held: HeldDelivery, error: unknown): void {
+    held.handling = false
+    this.#ledger.failed(held, error)
+    const cause = held.interruption?.code
+    if (held.settled || held.lost) this.#settling.ended(held)
+    else if (cause === 'DELIVERY_CANCELLED' || cause === 'CONSUMER_CLOSED') this.#giveBack(held)
+    else {
+      const why: unknown = cause === 'HANDLER_TIMEOUT' ? held.interruption : error
+      const reason = (why instanceof Error ? why.message : String(why)).slice(0, LONGEST_REASON)
+      held.settle({ as: 'retry', receipt: held.receipt, delayMs: this.#pauseBefore(held), reason })
+    }
+  }
+
+  #refuse(held: HeldDelivery, refusal: string): void {
+    held.handling = false
+    this.#ledger.refused(held, refusal)
+    held.settle({ as: 'dead', receipt: held.receipt, reason: refusal.slice(0, LONGEST_REASON) })
+  }
+
+  #giveBack(held: HeldDelivery): void {
+    held.handling = false
+    held.givenBack = true
+    this.#givingBack++
+    held.settle({ as: 'release', receipt: held.receipt })
+  }
+
+  /** The user's own function may throw; a message is retried all the same. */
+  #pauseBefore(held: HeldDelivery): number {
+    try {
+      return wholeMs(this.#pauseMs(held.tries))
+    } catch (error) {
+      this.#engine.logger.error({ err: error, queue: this.#queue.name }, 'the function given as `retry` threw')
+      return wholeMs(pausesOf(this.#queue.retry)(held.tries, this.#engine.random))
+    }
+  }
+
+  /** One suspect at a time, and nothing more is taken beside it; any other goes back until it is its turn. */
+  #isolate(held: HeldDelivery, raw: RawDelivery): void {
+    const { suspects } = this.#engine
+    const entered = suspects.enter(held, held.crashes)
+    this.#intake.suspend()
+    suspects.whenFree(() => this.#intake.resume())
+    if (!entered) return this.#giveBack(held)
+    this.#suspect = held
+    // It begins when what came with it and goes back has gone.
+    this.#openSuspect = () => this.#open(held, raw)
+    queueMicrotask(() => this.#tryOpenSuspect())
+  }
+
+  #openSuspect: (() => void) | undefined
+  #tryOpenSuspect(): void {
+    if (this.#givingBack > 0) return
+    const open = this.#openSuspect
+    this.#openSuspect = undefined
+    open?.()
+  }
+
+  /** Neither a handler nor a settlement of it is under way any more. */
+  #finish(held: HeldDelivery): void {
+    this.#leases.remove(held)
+    this.#active--
+    if (held.givenBack) {
+      this.#givingBack--
+      this.#tryOpenSuspect()
+    }
+    if (held === this.#suspect) {
+      this.#suspect = undefined
+      this.#engine.suspects.leave(held)
+    }
+    if (this.#active === 0) this.#drain.idle()
+    if (!this.#pulling) {
+      // Once for all that ended together: a receive for each would ask for one message at a time.
+      this.#pulling = true
+      queueMicrotask(this.#pull)
+    }
+  }
+
+  readonly #pull = (): void => {
+    this.#pulling = false
+    while (this.#backlog.length > 0 && this.#active < this.#options.concurrency) {
+      const raw = this.#backlog.shift()
+      if (raw) this.#take(raw)
+    }
+    this.#intake.pull()
+  }
+
+  async #stop(): Promise<void> {
+    await this.#intake.close()
+    for (const raw of this.#backlog.splice(0)) this.#take(raw)
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

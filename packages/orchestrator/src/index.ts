@@ -4,7 +4,24 @@ export { isServerScheme, parseUrl, schemeOf, type HostPort, type ServerScheme, t
 export * from './backend.js'
 export * from './checks.js'
 export type { Handler } from './consume.js'
+export type { DeadMessage, DeadMessagePage } from './dead-letters.js'
 export type { Delivery } from './delivery.js'
+export type { QueueEventName, QueueEvents, QueueListener } from './events.js'
+export { describeBackend } from './describe.js'
 export { openBackend, openOrchestrator } from './open.js'
-export type { ConsumeOptions, OrchestratorOptions, PublishOptions, ReceiveOptions } from './options.js'
-export type { BatchMessage, Orchestrator, Published } from './orchestrator.js'
+export type {
+  CloseOptions,
+  ConsumeOptions,
+  DeadLettersOptions,
+  OrchestratorOptions,
+  PublishOptions,
+  ReceiveOptions,
+  StreamOptions,
+} from './options.js'
+export type { Orchestrator } from './orchestrator.js'
+export type { BatchMessage, Published } from './publish.js'
+export { defineQueue, type QueueDefinition, type QueueOptions, type QueueRef } from './queue-definition.js'
+export type { RetryPolicy } from './retry-policy.js'
+export type { SchemaIssue, SchemaResult, StandardSchema } from './standard-schema.js'
+export type { Counted, Percentiles, QueueStats } from './statistics.js'
+export type { ConsumerHandle } from './takers.js'

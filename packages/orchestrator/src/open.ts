@@ -20,7 +20,17 @@ interface ServerBackend {
   readonly load: () => Promise<(options: BackendOptions, address: ServerAddress) => Promise<QueueBackend>>
 }
 
-const SERVERS: Readonly<Partial<Record<ServerScheme, ServerBackend>>> = {}
+const REDIS: ServerBackend = { client: 'ioredis', load: async () => (await import('./backends/redis/redis.js')).open }
+const RABBITMQ: ServerBackend = {
+  client: 'amqplib',
+  load: async () => (await import('./backends/rabbitmq/rabbitmq.js')).open,
+}
+const SERVERS: Readonly<Record<ServerScheme, ServerBackend>> = {
+  redis: REDIS,
+  rediss: REDIS,
+  amqp: RABBITMQ,
+  amqps: RABBITMQ,
+}
 
 /**
  * Opens the backend that `where` names: `'local'`, the URL of a server, or the object form. Throws CONFIG_INVALID where it cannot be

@@ -52,7 +52,7 @@ test('a handler that throws retries later, and the last try leaves a dead letter
     tries.push(n)
     throw new Error(`no ${n}`)
   }
-  q.consume('q', handler, { retryDelayMs: (n) => n * 10 })
+  q.consume('q', handler, { retry: (n) => n * 10 })
   await q.publish('q', 'stubborn')
   await eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject({ ...empty, dead: 1 }))
   expect(tries).toEqual([0, 1, 2])
