@@ -35,7 +35,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['packages/*/test/integration/**/*.test.ts'],
-          globalSetup: ['tests/setup/engine.ts'],
+          globalSetup: ['tests/setup/engine.ts', 'tests/setup/backend.ts'],
           ...built,
           ...patient,
         },

@@ -43,6 +43,8 @@ export interface ClusterOptions {
   readonly clock: Clock
   readonly ids: Ids
   readonly logger: Logger
+  /** Told what the user should know although nothing failed (BACKEND_UNAVAILABLE: wake-ups do not get through); logged by default. */
+  readonly onWarning?: (warning: MusterError) => void
   readonly tuning?: Partial<Tuning>
 }
 
@@ -67,7 +69,9 @@ export class Cluster implements Closable {
     this.#options = options
     this.#registry = new MachineRegistry(options.machines, options)
     this.#recorded = new Recent(options.clock, RECENT_MS, () => readFacts(options.store))
-    this.#wakeUps = new WakeUps(options.orchestrator, options.logger)
+    const { store, orchestrator, clock, logger } = options
+    const warn = options.onWarning ?? ((warning) => logger.warn({ code: warning.code }, warning.message))
+    this.#wakeUps = new WakeUps({ orchestrator, recordId: store.recordId, clock, logger, warn })
   }
 
   /** Makes a worker known under a name. Throws INVALID_ARGUMENT when the name is taken. */
@@ -76,7 +80,6 @@ export class Cluster implements Closable {
       throw new MusterError('INVALID_ARGUMENT', `a worker called ${name} is already registered`)
     this.#workers.set(name, worker)
     if (this.#options.mode === undefined || this.#options.mode === 'lead') this.#lead()
-    if (this.#leader) this.#hear(`jobs.${name}`)
     this.#leader?.wake()
   }
 
@@ -275,17 +278,12 @@ export class Cluster implements Closable {
       announce: (ready) => {
         this.#wakeUps.send(ready)
       },
+      hear: (look) => this.#wakeUps.hear(look),
     })
   }
 
   #announce(jobs: readonly JobRecord[]): void {
-    const leader = this.#leader
-    for (const { queue } of jobs) if (leader) this.#hear(queue)
     this.#wakeUps.send(jobs.filter(({ state }) => state === 'queued' || isLive(state)))
-  }
-
-  #hear(queue: string): void {
-    this.#wakeUps.hear(queue, () => this.#leader?.wake())
   }
 }
 

@@ -26,6 +26,8 @@ export interface LeaderOptions {
   readonly tuning?: Partial<Tuning>
   readonly random?: () => number
   readonly announce: TermOptions['announce']
+  /** Calls back for every wake-up of the record until the function that it gives is called. */
+  readonly hear: (look: () => void) => () => void
 }
 
 /** See the file's head. Starts standing when made; close() gives the lease back at once. */
@@ -81,7 +83,7 @@ export class Leader implements Closable {
   }
 
   async #lead({ epoch, lost }: Leadership): Promise<void> {
-    const { logger, registry, caretaker, announce } = this.#options
+    const { logger, registry, caretaker, announce, hear } = this.#options
     const stepDown = new AbortController()
     const desk: Desk = {
       ...this.#options,
@@ -102,7 +104,9 @@ export class Leader implements Closable {
     // Every step under way listens: hundreds at once are no leak.
     setMaxListeners(0, desk.over)
     logger.info({ epoch, caretaker }, 'leading the record')
-    await new Term(desk, { registry, places: !caretaker, announce }, this.#bell).run()
+    // Whoever does not lead, or places nothing, must not take the wake-ups of the one who does.
+    const deafen = caretaker ? () => undefined : hear(this.#bell.ring)
+    await new Term(desk, { registry, places: !caretaker, announce }, this.#bell).run().finally(deafen)
     logger.info({ epoch }, 'no longer leading')
   }
 }

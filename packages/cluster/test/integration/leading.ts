@@ -67,6 +67,7 @@ export class Leading {
       ...tools,
       tuning: { stuckRetryMs: 200, inspectMs: 100, backoffMs: 50, backoffMaxMs: 200, idleMs: 200 },
       announce: () => undefined,
+      hear: () => () => undefined,
     })
     return new Leading(store, registry, leader)
   }

@@ -48,7 +48,13 @@ export interface HereOptions {
   readonly clock?: Clock
   readonly storeClock?: Clock
   readonly tuning?: ClusterOptions['tuning']
+  /** That of the run unless given (tests/setup/backend.ts). */
+  readonly backend?: string
+  readonly onWarning?: ClusterOptions['onWarning']
 }
+
+/** The backend that this run of the tests is about. */
+export const backendOfRun = (): string => process.env['MUSTER_BACKEND'] ?? 'local'
 
 /** A directory with a record in it, and the machines that its controllers know. */
 export class World {
@@ -101,14 +107,14 @@ export class World {
   async here<T>(
     mode: ClusterOptions['mode'],
     use: (cluster: Cluster, store: JobStore) => Promise<T>,
-    { clock = systemClock, storeClock = clock, tuning }: HereOptions = {},
+    { clock = systemClock, storeClock = clock, tuning, backend = backendOfRun(), onWarning }: HereOptions = {},
   ): Promise<T> {
     const { directory, machines } = this
     const tools = { clock, ids: systemIds, logger: createLogger({ level: process.env['MUSTER_TEST_LOG'] ?? 'fatal' }) }
     const store = await openStore(join(directory, 'jobs.db'), { ...tools, clock: storeClock, lease: LEASE })
-    const orchestrator = await openOrchestrator({ backend: 'local', ...tools })
+    const orchestrator = await openOrchestrator({ backend, ...tools })
     const filesDirectory = join(directory, 'files')
-    const options = { ...tools, ...(mode && { mode }), ...(tuning && { tuning }) }
+    const options = { ...tools, ...(mode && { mode }), ...(tuning && { tuning }), ...(onWarning && { onWarning }) }
     const cluster = openCluster({ store, orchestrator, machines, filesDirectory, ...options })
     cluster.registerWorker('test', testWorker)
     try {
