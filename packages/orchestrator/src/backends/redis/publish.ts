@@ -1,0 +1,138 @@
+/**
+ * Publishing: one call takes up to a thousand messages. Invariant: a message enters at most once for one call, whatever happens to the
+ * connection: a call that is repeated because its answer got lost finds what the first one answered, even if the messages have been
+ * consumed meanwhile; and an id that is present is left alone.
+ */
+import { MusterError, type Ids } from '@muster/core'
+import type { OutgoingMessage, PublishOutcome } from '../../backend.js'
+import { DUMMY, EPOCH_MS, FACTS, ONCE, RING, TIME, defineScript } from './lua.js'
+import { pack, type Packable } from './pack.js'
+
+/** The most messages of one call: Lua passes at most some 8,000 values to a command. */
+const MAX_MESSAGES = 1_000
+/** The most bytes of one call, so that no call holds the server up for long; one message may be larger. */
+const MAX_BYTES = 2 ** 21
+
+/**
+ * KEYS: as named. ARGV: 1 number of the call, 2 `1` if repeated, 3 packed id, body, id, body, …, 4 the priorities, a digit each (one
+ * digit: of all), 5 packed delays in milliseconds, or nothing.
+ * Answer: `1` if the registry does not know the queue, else `0`; then `a` accepted, `d` duplicate or `f` full for each message, or `A`:
+ * all accepted.
+ */
+export const PUBLISH = defineScript(
+  'publish',
+  ['meta', 'bodies', 'state', 'ready', 'suspects', 'delayed', 'wake', 'once'],
+  TIME,
+  ONCE,
+  RING,
+  FACTS,
+  `
+local before = answered()
+if before then return before end
+local messages = cmsgpack.unpack(ARGV[3])
+local delays = ARGV[5] and cmsgpack.unpack(ARGV[5])
+local count = #messages / 2
+local meta_ = redis.call('HMGET', meta, 'limit', 'paused', 'known')
+local ids = {}
+for i = 1, count do ids[i] = messages[2 * i - 1] end
+local present = redis.call('HMGET', bodies, unpack(ids))
+local room = count
+if meta_[1] then
+  room = tonumber(meta_[1])
+  for _, key in ipairs({ ready, suspects, delayed }) do room = room - redis.call('ZCARD', key) end
+end
+local one = #ARGV[4] == 1 and tonumber(ARGV[4])
+local codes, all = {}, true
+local records, line, later, soonest = {}, {}, {}, math.huge
+local taken = 0
+for i = 1, count do
+  if present[i] then codes[i], all = 'd', false
+  elseif taken >= room then codes[i], all = 'f', false
+  else
+    codes[i] = 'a'
+    taken = taken + 1
+    local priority = one or tonumber(string.sub(ARGV[4], i, i))
+    local delay = delays and tonumber(delays[i]) or 0
+    records[2 * taken - 1], records[2 * taken] = ids[i], messages[2 * i]
+    if delay == 0 then
+      line[#line + 1] = placeOf(priority, draw())
+      line[#line + 1] = ids[i]
+    else
+      -- The next place breaks ties; should the clock have stepped back, it must not put the delay off.
+      local from = draw()
+      if from - now > 1000000 then from = now + i end
+      local due = from + delay * 1000
+      later[#later + 1] = due
+      later[#later + 1] = ids[i]
+      soonest = math.min(soonest, due)
+    end
+  end
+end
+local answer = (meta_[3] and '0' or '1') .. (all and 'A' or table.concat(codes))
+if taken > 0 then
+  if redis.call('HSET', bodies, '', '${DUMMY}', unpack(records)) > taken then redis.call('PERSIST', meta) end
+  local wakes = #line > 0
+  if wakes then redis.call('ZADD', ready, unpack(line)) end
+  if #later > 0 then
+    local published = string.format('%.0f', ${EPOCH_MS} + math.floor(now / 1000))
+    for i = 1, count do
+      if codes[i] == 'a' and tonumber(delays[i]) > 0 then
+        note(ids[i], one or tonumber(string.sub(ARGV[4], i, i)), published, 0, 0)
+      end
+    end
+    local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+    if #first == 0 or soonest < tonumber(first[2]) then wakes = true end
+    redis.call('ZADD', delayed, unpack(later))
+  end
+  saveSeq()
+  if wakes and not meta_[2] then ring() end
+end
+return remember(answer)
+`,
+)
+
+/** A message with its id. */
+export type Outgoing = OutgoingMessage & { readonly id: string }
+
+/** One call's worth of messages, no id twice: what is published twice in one batch is a duplicate of itself, so order decides. */
+export function* chunks(messages: readonly OutgoingMessage[], ids: Ids): Generator<Outgoing[]> {
+  let [chunk, bytes, seen] = [[] as Outgoing[], 0, new Set<string>()]
+  for (const message of messages) {
+    const { id = ids.next() } = message
+    const size = message.body.length + id.length
+    const own = message.id !== undefined
+    if (chunk.length === MAX_MESSAGES || (chunk.length > 0 && bytes + size > MAX_BYTES) || (own && seen.has(id))) {
+      yield chunk
+      ;[chunk, bytes, seen] = [[], 0, new Set()]
+    }
+    if (own) seen.add(id)
+    chunk.push(own ? (message as Outgoing) : { ...message, id })
+    bytes += size
+  }
+  if (chunk.length > 0) yield chunk
+}
+
+/** The arguments of {@link PUBLISH} after the two of a repeatable call. */
+export function publishArguments(messages: readonly Outgoing[]): (string | Buffer)[] {
+  const list: Packable[] = []
+  let [digits, uniform, delayed] = ['', true, false]
+  for (const { id, body, priority = 5, delayMs = 0 } of messages) {
+    list.push(id, body)
+    digits += String(priority)
+    uniform &&= digits[0] === digits[digits.length - 1]
+    delayed ||= delayMs > 0
+  }
+  const delays = delayed ? [pack(messages.map(({ delayMs = 0 }) => String(delayMs)))] : []
+  return [pack(list), uniform ? (digits[0] ?? '') : digits, ...delays]
+}
+
+/** What {@link PUBLISH} answered. */
+export function publishOutcomes(answer: string, messages: readonly Outgoing[], queue: string): PublishOutcome[] {
+  if (answer.startsWith('A', 1)) return messages.map(({ id }) => ({ status: 'accepted', id }))
+  return messages.map(({ id }, index) => {
+    const code = answer[index + 1]
+    if (code === 'a') return { status: 'accepted', id }
+    if (code === 'd') return { status: 'duplicate', id }
+    return { status: 'failed', id, error: new MusterError('QUEUE_FULL', `queue ${queue} is at its limit`) }
+  })
+}
