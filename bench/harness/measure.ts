@@ -28,16 +28,38 @@ export interface Rounds {
 /** One side of a comparison: does its work once and gives its figure. */
 export type Side = () => Promise<number>
 
+/** One side whose work gives several figures at once: the median and the tail of the same samples, say. */
+export type SideOf<Name extends string> = () => Promise<Readonly<Record<Name, number>>>
+
 /** Runs both sides `rounds` times, after one round each that is thrown away; who goes first changes from round to round. */
 export async function interleaved(rounds: number, ours: Side, theirs: Side): Promise<Rounds> {
-  await ours()
+  const alone =
+    (side: Side): SideOf<'figure'> =>
+    async () => ({ figure: await side() })
+  return (await interleavedAll(rounds, alone(ours), alone(theirs))).figure
+}
+
+/** As {@link interleaved}, for sides that give several figures: the rounds of each. */
+export async function interleavedAll<Name extends string>(
+  rounds: number,
+  ours: SideOf<Name>,
+  theirs: SideOf<Name>,
+): Promise<Readonly<Record<Name, Rounds>>> {
+  const thrownAway = await ours()
   await theirs()
-  const pairs: { readonly ours: number; readonly theirs: number }[] = []
+  const pairs: { readonly ours: Record<Name, number>; readonly theirs: Record<Name, number> }[] = []
   for (let round = 0; round < rounds; round += 1) {
     const first = round % 2 === 0 ? await ours() : undefined
     const other = await theirs()
     pairs.push({ ours: first ?? (await ours()), theirs: other })
   }
+  const names = Object.keys(thrownAway) as Name[]
+  const of = (name: Name): Rounds =>
+    roundsOf(pairs.map((pair) => ({ ours: pair.ours[name], theirs: pair.theirs[name] })))
+  return Object.fromEntries(names.map((name) => [name, of(name)])) as Record<Name, Rounds>
+}
+
+function roundsOf(pairs: readonly { readonly ours: number; readonly theirs: number }[]): Rounds {
   const ratios = pairs.map((pair) => pair.ours / pair.theirs)
   return {
     ours: median(pairs.map((pair) => pair.ours)),

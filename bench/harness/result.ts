@@ -37,6 +37,12 @@ export function comparedTo(
   return { name, unit, ours, peer, theirs, ratio, bar, met: meets(ratio, sense, bar) || orMet, sense, ratios }
 }
 
+/** A comparison without a bar. */
+export function printedBeside(peer: string, rounds: Rounds, { name, unit }: Figure): Measured {
+  const { ours, theirs, ratio, ratios } = rounds
+  return { name, unit, ours, peer, theirs, ratio, bar: null, met: true, sense: null, ratios }
+}
+
 /** A bar on our own figure. */
 export function absolute(
   ours: number,
