@@ -23,6 +23,8 @@ export interface TcpProxy {
   throttle(bytesPerSecond: number): void
   /** While on, nobody listens: connecting is refused at once. Live connections stay. */
   refuse(on: boolean): Promise<void>
+  /** New connections lead there from now on, as when a name or an address moves to another server. Live ones stay. */
+  leadTo(target: TcpTarget): void
   /** How many connections are open just now. */
   readonly connections: number
   /** How many were accepted, ever. */
@@ -43,10 +45,11 @@ const HOST = '127.0.0.1'
 export async function tcpProxy(target: TcpTarget): Promise<TcpProxy> {
   let conditions = fresh({ held: false, delayMs: 0, bytesPerSecond: Infinity })
   const pairs = new Set<() => void>()
+  let goal = target
   let accepted = 0
   const serve = (from: Socket): void => {
     accepted += 1
-    const end = join(from, connect({ ...target, allowHalfOpen: true }), conditions, () => pairs.delete(end))
+    const end = join(from, connect({ ...goal, allowHalfOpen: true }), conditions, () => pairs.delete(end))
     pairs.add(end)
   }
   let server: Server | undefined = await listen(0, serve)
@@ -79,6 +82,9 @@ export async function tcpProxy(target: TcpTarget): Promise<TcpProxy> {
     refuse: async (on) => {
       if (on) deafen()
       else server ??= await listen(port, serve)
+    },
+    leadTo: (other) => {
+      goal = other
     },
     get connections() {
       return pairs.size

@@ -19,15 +19,18 @@ export interface Order {
   readonly environment?: Readonly<Record<string, string>>
   /** Files by path, there before the command starts. */
   readonly contents: Readonly<Record<string, string>>
-  /** The port inside that is published. */
-  readonly port: number
+  /**
+   * The port inside that is published; or how many, one after the other, have the same number inside as outside, for servers that
+   * tell their clients where the others are. The command finds the first of those in `$PORT`.
+   */
+  readonly port: number | { readonly same: number }
   /** What the command has printed when the container is up. */
   readonly ready: RegExp
   /** The directory of this host that goes when the container goes. */
   readonly files: string
 }
 
-/** A container that runs, and the port of 127.0.0.1 behind which its port lies. */
+/** A container that runs, and the (first) port of 127.0.0.1 behind which its port lies. */
 export interface Running {
   readonly container: EngineContainer
   readonly port: number
@@ -70,10 +73,14 @@ async function start(image: string, order: Order, port: number, printed: string[
   const hear = (stream: Readable): void => {
     heard.push(stream.on('data', (bytes: Buffer) => printed.push(bytes.toString())))
   }
+  const ports =
+    typeof order.port === 'number'
+      ? [[order.port, port] as const]
+      : Array.from({ length: order.port.same }, (_, n) => [port + n, port + n] as const)
   const started = await new OnLoopback(image)
-    .publish(order.port, port)
+    .publish(ports)
     .withCommand(order.image === undefined ? ['/usr/bin/tini', '--', ...order.command] : [...order.command])
-    .withEnvironment({ ...order.environment })
+    .withEnvironment({ ...order.environment, PORT: String(port) })
     .withLabels(labels(order.files))
     .withTmpFs({ '/run': 'mode=755' })
     .withCopyContentToContainer(contents)
@@ -88,9 +95,11 @@ async function start(image: string, order: Order, port: number, printed: string[
 
 /** What testcontainers has no words for: the address of a published port, loop devices for a disk of its own. */
 class OnLoopback extends GenericContainer {
-  publish(inside: number, outside: number): this {
-    this.withExposedPorts({ container: inside, host: outside })
-    this.hostConfig.PortBindings = { [`${inside}/tcp`]: [{ HostIp: ADDRESS, HostPort: String(outside) }] }
+  publish(ports: readonly (readonly [inside: number, outside: number])[]): this {
+    this.withExposedPorts(...ports.map(([container, host]) => ({ container, host })))
+    this.hostConfig.PortBindings = Object.fromEntries(
+      ports.map(([inside, outside]) => [`${inside}/tcp`, [{ HostIp: ADDRESS, HostPort: String(outside) }]]),
+    )
     this.hostConfig.CapAdd = ['SYS_ADMIN']
     this.hostConfig.DeviceCgroupRules = ['b 7:* rwm', 'c 10:237 rwm']
     this.hostConfig.SecurityOpt = ['apparmor=unconfined']

@@ -4,6 +4,7 @@
  */
 export { startSshMachine, type SshMachine, type SshMachineOptions } from './ssh-machine.js'
 export { startRedis, type RedisOptions } from './redis.js'
+export { startRedisCluster, startRedisPair, type RedisCluster, type RedisNode, type RedisPair } from './redis-groups.js'
 export { startRabbit, type RabbitOptions, type RabbitServer } from './rabbit.js'
 export type { QueueServer } from './queue-server.js'
 export type { ExecOptions, Executed } from './exec.js'

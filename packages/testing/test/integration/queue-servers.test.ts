@@ -11,11 +11,13 @@ import {
   removeLeftMachines,
   startRabbit,
   startRedis,
+  startRedisCluster,
+  startRedisPair,
   type QueueServer,
   type RabbitServer,
 } from '@muster/testing/servers'
 import { connect as amqp } from 'amqplib'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 
 // Other test files have servers too: the files of these lie apart.
@@ -123,6 +125,48 @@ describe('Redis', () => {
   })
 })
 
+test('a Redis Cluster serves all its slots to a client that knows one node, also after a kill', async () => {
+  const cluster = await startRedisCluster()
+  onTestFinished(() => cluster.remove())
+  const keys = Array.from({ length: 30 }, (_, n) => `key ${n}`)
+  const all = async (work: (client: Cluster, key: string) => Promise<unknown>): Promise<unknown[]> => {
+    const client = new Cluster([{ host: cluster.host, port: cluster.nodes[1]?.port ?? 0 }])
+    try {
+      return await Promise.all(keys.map((key) => work(client, key)))
+    } finally {
+      client.disconnect()
+    }
+  }
+  await all((client, key) => client.set(key, `of ${key}`))
+  const sizes = await Promise.all(cluster.nodes.map((node) => ask(node, (client) => client.dbsize())))
+  expect(sizes.reduce((sum, size) => sum + size)).toBe(30)
+  expect(Math.min(...sizes)).toBeGreaterThan(0)
+  await cluster.kill()
+  await cluster.start()
+  expect(await all((client, key) => client.get(key))).toEqual(keys.map((key) => `of ${key}`))
+})
+
+test('of a Redis pair the replica is promoted with what had reached it, and a swapped primary only reads', async () => {
+  const pair = await startRedisPair()
+  onTestFinished(() => pair.remove())
+  await ask(pair.primary, async (client) => {
+    await client.set('a', '1')
+    expect(await client.wait(1, 5_000)).toBe(1)
+    await pair.swap()
+    await expect(client.set('a', '2')).rejects.toThrow(/READONLY/)
+  })
+  await ask(pair.replica, (client) => client.set('a', '3'))
+  await expect.poll(() => ask(pair.primary, (client) => client.get('a'))).toBe('3')
+  await pair.stop()
+  await pair.start()
+  await pair.promote()
+  expect(await knock(pair.primary)).toBe('ECONNREFUSED')
+  expect(await ask(pair.replica, async (client) => [await client.get('a'), await client.set('b', '4')])).toEqual([
+    '3',
+    'OK',
+  ])
+})
+
 describe('RabbitMQ', () => {
   let rabbit: RabbitServer
   beforeAll(async () => {
@@ -200,7 +244,7 @@ test('what an interrupted run left is removed, and what a living one owns is not
   const mine = await startRedis()
   onTestFinished(() => mine.remove())
   const script = `
-    import { startRedis } from '@muster/testing/servers'
+    import { removeLeftMachines, startRabbit, startRedis, startRedisCluster, startRedisPair, type QueueServer, type RabbitServer } from '@muster/testing/servers'
     console.log((await startRedis()).containerId)
     setInterval(() => {}, 1000)`
   const other = spawn(process.execPath, ['--input-type=module', '--eval', script], {

@@ -126,6 +126,22 @@ test('strand: live connections stay open and pass nothing for good, new ones are
   expect(await Promise.all(ends)).toEqual(['ECONNRESET', 'ECONNRESET'])
 })
 
+test('leadTo: new connections arrive at the other server, live ones stay with the first', async () => {
+  const { near, far } = await pair()
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  try {
+    proxy.leadTo({ host: '127.0.0.1', port: (other.address() as AddressInfo).port })
+    const came = once(other, 'connection') as Promise<[Socket]>
+    clients.push(connect({ host: proxy.host, port: proxy.port }))
+    accepted.push((await came)[0])
+    near.write('still here')
+    expect(await first(far)).toBe('still here')
+  } finally {
+    other.close()
+  }
+})
+
 test('delay: no byte arrives earlier, in either direction, and none is lost', async () => {
   const { near, far } = await pair()
   far.pipe(far)
