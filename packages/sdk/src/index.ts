@@ -1,6 +1,6 @@
 /** @muster/sdk: open muster, say what is to run, hold the job. One import for everything that a user of muster needs. */
 export { open, type OpenOptions } from './open.js'
-export { Muster } from './muster.js'
+export { Muster, type PausedQueue } from './muster.js'
 export { writeChanges, type FileChange } from './config/write.js'
 export type { MachineInput, SshInput } from './config/schema.js'
 export { planRemoval, prospectMachine, type Prospect, type ProspectOptions } from './machines/prospect.js'
@@ -53,5 +53,13 @@ export type {
   LiveAttempt,
   MachineRecord,
 } from '@muster/job-manager'
-export type { Orchestrator } from '@muster/orchestrator'
+export type {
+  BackendCapabilities,
+  BackendConfig,
+  Capability,
+  CleanRequest,
+  DeadMessage,
+  Orchestrator,
+  QueueCounts,
+} from '@muster/orchestrator'
 export { command, dirty, git, type CommandInput, type GitInput } from '@muster/workers'

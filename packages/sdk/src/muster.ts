@@ -6,6 +6,7 @@ import {
   MusterError,
   Recent,
   closeOnce,
+  isMusterError,
   type Clock,
   type Closable,
   type JobDefinitionInput,
@@ -13,19 +14,28 @@ import {
 } from '@muster/core'
 import type { Cluster, JobHandle, SubmitContext } from '@muster/cluster'
 import type { JobManager, JobStore, LeaderInfo } from '@muster/job-manager'
-import type { Orchestrator } from '@muster/orchestrator'
+import type { Orchestrator, QueueBackend } from '@muster/orchestrator'
 import { join } from 'node:path'
 
 /** What a muster is made of. */
 export interface MusterParts {
   readonly store: JobStore
   readonly jobs: JobManager
+  readonly backend: QueueBackend
   readonly orchestrator: Orchestrator
   readonly cluster: Cluster
   readonly filesDirectory: string
   readonly schedules: boolean
   readonly clock: Clock
   readonly warn: (warning: MusterError) => void
+}
+
+/** What became of a queue that was paused or resumed. */
+export interface PausedQueue {
+  /** Whether the record said otherwise before. */
+  readonly changed: boolean
+  /** Whether the broker has a queue of that name, which is now so, too. */
+  readonly hasMessages: boolean
 }
 
 /** How old may be what a warning is based on. */
@@ -79,6 +89,39 @@ export class Muster implements Closable {
     return join(this.#parts.filesDirectory, typeof job === 'string' ? job : job.id)
   }
 
+  /**
+   * Pauses a queue: from now on no job of it is placed, whoever leads (the record says so, and keeps saying it whatever becomes of the
+   * broker); and no message of it is delivered, where the broker has a queue of that name. What runs, or is held, goes on.
+   * Throws INVALID_ARGUMENT, STORE_*, and BACKEND_UNAVAILABLE where the broker could not be asked: the record is written even so.
+   */
+  pauseQueue(name: string): Promise<PausedQueue> {
+    return this.#setPaused(name, true)
+  }
+
+  /** Lets a paused queue go on, at once. Throws as `pauseQueue` does. */
+  resumeQueue(name: string): Promise<PausedQueue> {
+    return this.#setPaused(name, false)
+  }
+
+  /** The record first: it holds for every job, and survives the broker. */
+  async #setPaused(name: string, paused: boolean): Promise<PausedQueue> {
+    const { jobs, orchestrator } = this
+    const changed = await jobs.setQueuePaused(name, paused)
+    try {
+      const hasMessages = (await orchestrator.queues()).includes(name)
+      if (hasMessages) await (paused ? orchestrator.pause(name) : orchestrator.resume(name))
+      return { changed, hasMessages }
+    } catch (error) {
+      if (!isMusterError(error, 'BACKEND_UNAVAILABLE')) throw error
+      const [done, part] = paused ? ['is paused', 'are still delivered'] : ['goes on', 'are perhaps still held back']
+      const text = `jobs of the queue ${name}: it ${done} in the record; messages of that name ${part}: ${error.message}`
+      throw new MusterError('BACKEND_UNAVAILABLE', text, {
+        cause: error,
+        hint: `${error.hint} Then say it once more; messages aside nothing is left to do.`,
+      })
+    }
+  }
+
   /** Warns NOBODY_SCHEDULES where neither this process nor another one schedules the record. */
   async warnIfNobodySchedules(): Promise<void> {
     if (!(await this.#isScheduled())) this.#warnNobodySchedules()
@@ -103,6 +146,7 @@ export class Muster implements Closable {
   readonly close = closeOnce(async () => {
     await this.cluster.close()
     await this.orchestrator.close()
+    await this.#parts.backend.close()
     await this.jobs.close()
   });
 
