@@ -23,7 +23,7 @@ export interface RedisCluster extends QueueServer {
 export interface RedisPair extends QueueServer {
   readonly primary: RedisNode
   readonly replica: RedisNode
-  /** SIGKILL of the primary; the replica takes its place, without what had not reached it. Nobody listens at the primary's port. */
+  /** SIGKILL of the primary; the replica takes its place, without what had not reached it. Connections to the primary's port end at once. */
   promote(): Promise<void>
   /** The two change places and both go on: who stays connected to the old primary meets READONLY. */
   swap(): Promise<void>
