@@ -1,0 +1,58 @@
+/**
+ * The queues of a queue, on the server. Invariant: a queue of ours never has a length limit (with delays it would lose messages that
+ * were confirmed), and what is there with other arguments is never changed but reported.
+ */
+import type { Channel, Options } from 'amqplib'
+import type { QueueKind } from './config.js'
+import type { Desk } from './desk.js'
+import type { Ladder } from './ladder.js'
+import type { Line } from './line.js'
+
+/**
+ * The arguments of a queue for messages. A quorum queue counts deliveries itself and drops what was returned too often (20 times unless
+ * told otherwise, from RabbitMQ 4 on): listing dead letters returns them, so its own limit is put out of reach.
+ */
+export function queueOptions(kind: QueueKind): Options.AssertQueue {
+  if (kind === 'classic') return { durable: true, maxPriority: 9 }
+  return { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000 } }
+}
+
+/** Dead letters stay in the order of their deaths, so their queue has no priorities. */
+function deadOptions(kind: QueueKind): Options.AssertQueue {
+  return kind === 'classic' ? { durable: true } : queueOptions(kind)
+}
+
+/** Declares what a queue needs, once. */
+export class Topology {
+  readonly #desk: Desk
+  readonly #ladder: Ladder
+  readonly #kind: QueueKind
+
+  constructor(desk: Desk, ladder: Ladder, kind: QueueKind) {
+    this.#desk = desk
+    this.#ladder = ladder
+    this.#kind = kind
+  }
+
+  /** Makes sure that the queues are there. Throws CONFIG_INVALID where one is there with other arguments. */
+  declare(line: Line): Promise<void> {
+    if (line.declared) return line.declared
+    const { main, suspect, dead } = line.names
+    const declared = this.#desk.ask(`declaring the queue '${line.name}'`, async (channel: Channel) => {
+      await channel.assertQueue(main, queueOptions(this.#kind))
+      await channel.assertQueue(suspect, queueOptions(this.#kind))
+      await channel.assertQueue(dead, deadOptions(this.#kind))
+      await this.#ladder.bind(channel, main)
+      await this.#ladder.bind(channel, suspect)
+    })
+    line.declared = declared
+    declared.catch(() => this.forget(line))
+    return declared
+  }
+
+  /** Something of it was missing: the next use declares all again. */
+  forget(line: Line): void {
+    line.declared = undefined
+    this.#ladder.forget()
+  }
+}
