@@ -1,37 +1,10 @@
 /** Consuming: what happens to a message when its handler returns, throws, settles, hangs, is closed or is robbed. */
 import { performance } from 'node:perf_hooks'
 import { currentJob, withJob, type JobContext } from '@muster/core'
-import { expect, onTestFinished, test, vi } from 'vitest'
-import type { QueueBackend } from '../../src/backend.js'
-import { openBackend, openOrchestrator } from '../../src/open.js'
-import type { Orchestrator } from '../../src/orchestrator.js'
+import { expect, test, vi } from 'vitest'
+import { empty, eventually, gate, start } from './kit.js'
 
 vi.setConfig({ testTimeout: 20_000 })
-
-/** Waits until the expectation holds. */
-function eventually(expectation: () => unknown): Promise<unknown> {
-  return vi.waitFor(expectation, { timeout: 15_000, interval: 10 })
-}
-
-async function start(): Promise<{ q: Orchestrator; backend: QueueBackend }> {
-  const backend = await openBackend('local')
-  await backend.declare('q', { maxTries: 3 })
-  const q = await openOrchestrator({ backend })
-  onTestFinished(async () => {
-    await q.close()
-    await backend.close()
-  })
-  return { q, backend }
-}
-
-/** A gate that a handler can wait at. */
-function gate(): { readonly opened: Promise<void>; open: () => void } {
-  let open = (): void => undefined
-  const opened = new Promise<void>((resolve) => (open = resolve))
-  return { opened, open }
-}
-
-const empty = { ready: 0, delayed: 0, leased: 0, dead: 0 }
 
 test('a handler that returns acknowledges', async () => {
   const { q } = await start()
