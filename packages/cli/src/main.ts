@@ -12,6 +12,7 @@ import { addExplain } from './commands/explain.js'
 import { addLogs } from './commands/logs.js'
 import { addMachines } from './commands/machines/index.js'
 import { addPs } from './commands/ps.js'
+import { addQueue } from './commands/queue/index.js'
 import { addRestart } from './commands/restart.js'
 import { addRun } from './commands/run.js'
 import { addShow } from './commands/show.js'
@@ -30,6 +31,7 @@ const COMMANDS: readonly AddCommand[] = [
   addRestart,
   addExplain,
   addMachines,
+  addQueue,
   addUp,
 ]
 
