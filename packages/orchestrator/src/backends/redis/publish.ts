@@ -32,16 +32,31 @@ if before then return before end
 local messages = cmsgpack.unpack(ARGV[3])
 local delays = ARGV[5] and cmsgpack.unpack(ARGV[5])
 local count = #messages / 2
-local meta_ = redis.call('HMGET', meta, 'limit', 'paused', 'known')
+local settings = redis.call('HMGET', meta, 'limit', 'paused', 'known')
 local ids = {}
 for i = 1, count do ids[i] = messages[2 * i - 1] end
 local present = redis.call('HMGET', bodies, unpack(ids))
 local room = count
-if meta_[1] then
-  room = tonumber(meta_[1])
+if settings[1] then
+  room = tonumber(settings[1])
   for _, key in ipairs({ ready, suspects, delayed }) do room = room - redis.call('ZCARD', key) end
 end
+local plain = not delays and room >= count
+for i = 1, count do
+  if present[i] then plain = false end
+end
 local one = #ARGV[4] == 1 and tonumber(ARGV[4])
+if plain and one then
+  -- Nearly every call: all are new, of one priority, for now.
+  local line, place = {}, placeOf(one, draw()) - 1
+  for i = 1, count do line[2 * i - 1], line[2 * i] = place + i, ids[i] end
+  seq = seq + count - 1
+  if redis.call('HSET', bodies, '', '${DUMMY}', unpack(messages)) > count then redis.call('PERSIST', meta) end
+  redis.call('ZADD', ready, unpack(line))
+  saveSeq()
+  if not settings[2] then ring() end
+  return remember((settings[3] and '0' or '1') .. 'A')
+end
 local codes, all = {}, true
 local records, line, later, soonest = {}, {}, {}, math.huge
 local taken = 0
@@ -68,7 +83,7 @@ for i = 1, count do
     end
   end
 end
-local answer = (meta_[3] and '0' or '1') .. (all and 'A' or table.concat(codes))
+local answer = (settings[3] and '0' or '1') .. (all and 'A' or table.concat(codes))
 if taken > 0 then
   if redis.call('HSET', bodies, '', '${DUMMY}', unpack(records)) > taken then redis.call('PERSIST', meta) end
   local wakes = #line > 0
@@ -85,51 +100,60 @@ if taken > 0 then
     redis.call('ZADD', delayed, unpack(later))
   end
   saveSeq()
-  if wakes and not meta_[2] then ring() end
+  if wakes and not settings[2] then ring() end
 end
 return remember(answer)
 `,
 )
 
-/** A message with its id. */
-export type Outgoing = OutgoingMessage & { readonly id: string }
+/** What one call publishes: parallel lists, since an object per message is what a large batch would spend its time on. */
+export interface Chunk {
+  readonly ids: string[]
+  readonly messages: OutgoingMessage[]
+}
 
-/** One call's worth of messages, no id twice: what is published twice in one batch is a duplicate of itself, so order decides. */
-export function* chunks(messages: readonly OutgoingMessage[], ids: Ids): Generator<Outgoing[]> {
-  let [chunk, bytes, seen] = [[] as Outgoing[], 0, new Set<string>()]
+/** One call's worth of messages after the other, no id twice in one: what is published twice in a batch is a duplicate of itself. */
+export function* chunks(messages: readonly OutgoingMessage[], ids: Ids): Generator<Chunk> {
+  let [chunk, bytes, seen] = [emptyChunk(), 0, new Set<string>()]
   for (const message of messages) {
-    const { id = ids.next() } = message
+    const id = message.id ?? ids.next()
     const size = message.body.length + id.length
-    const own = message.id !== undefined
-    if (chunk.length === MAX_MESSAGES || (chunk.length > 0 && bytes + size > MAX_BYTES) || (own && seen.has(id))) {
+    const full = chunk.ids.length === MAX_MESSAGES || (chunk.ids.length > 0 && bytes + size > MAX_BYTES)
+    if (full || (message.id !== undefined && seen.has(id))) {
       yield chunk
-      ;[chunk, bytes, seen] = [[], 0, new Set()]
+      ;[chunk, bytes, seen] = [emptyChunk(), 0, new Set()]
     }
-    if (own) seen.add(id)
-    chunk.push(own ? (message as Outgoing) : { ...message, id })
+    if (message.id !== undefined) seen.add(id)
+    chunk.ids.push(id)
+    chunk.messages.push(message)
     bytes += size
   }
-  if (chunk.length > 0) yield chunk
+  if (chunk.ids.length > 0) yield chunk
+}
+
+function emptyChunk(): Chunk {
+  return { ids: [], messages: [] }
 }
 
 /** The arguments of {@link PUBLISH} after the two of a repeatable call. */
-export function publishArguments(messages: readonly Outgoing[]): (string | Buffer)[] {
+export function publishArguments({ ids, messages }: Chunk): (string | Buffer)[] {
   const list: Packable[] = []
-  let [digits, uniform, delayed] = ['', true, false]
-  for (const { id, body, priority = 5, delayMs = 0 } of messages) {
-    list.push(id, body)
-    digits += String(priority)
-    uniform &&= digits[0] === digits[digits.length - 1]
-    delayed ||= delayMs > 0
-  }
+  const priority = messages[0]?.priority ?? 5
+  let [uniform, delayed] = [true, false]
+  messages.forEach((message, index) => {
+    list.push(ids[index] ?? '', message.body)
+    if ((message.priority ?? 5) !== priority) uniform = false
+    if (message.delayMs !== undefined && message.delayMs > 0) delayed = true
+  })
+  const digits = uniform ? String(priority) : messages.map((message) => message.priority ?? 5).join('')
   const delays = delayed ? [pack(messages.map(({ delayMs = 0 }) => String(delayMs)))] : []
-  return [pack(list), uniform ? (digits[0] ?? '') : digits, ...delays]
+  return [pack(list), digits, ...delays]
 }
 
 /** What {@link PUBLISH} answered. */
-export function publishOutcomes(answer: string, messages: readonly Outgoing[], queue: string): PublishOutcome[] {
-  if (answer.startsWith('A', 1)) return messages.map(({ id }) => ({ status: 'accepted', id }))
-  return messages.map(({ id }, index) => {
+export function publishOutcomes(answer: string, { ids }: Chunk, queue: string): PublishOutcome[] {
+  if (answer.startsWith('A', 1)) return ids.map((id) => ({ status: 'accepted', id }))
+  return ids.map((id, index) => {
     const code = answer[index + 1]
     if (code === 'a') return { status: 'accepted', id }
     if (code === 'd') return { status: 'duplicate', id }

@@ -7,7 +7,7 @@ import type { OutgoingMessage, PublishOutcome } from '../../backend.js'
 import type { Desk } from './desk.js'
 import { replyCode } from './errors.js'
 import type { QueueKeys } from './keys.js'
-import { PUBLISH, chunks, publishArguments, publishOutcomes, type Outgoing } from './publish.js'
+import { PUBLISH, chunks, publishArguments, publishOutcomes, type Chunk } from './publish.js'
 
 /** How many parts of a batch are under way at once: while the server works on one we write the next. */
 const WINDOW = 3
@@ -35,17 +35,17 @@ export async function publish(
 async function send(
   desk: Desk,
   keys: QueueKeys,
-  messages: readonly Outgoing[],
+  chunk: Chunk,
   after: Promise<unknown> | undefined,
 ): Promise<PublishOutcome[]> {
   try {
-    const answer = await desk.once(PUBLISH, keys, publishArguments(messages), after)
+    const answer = await desk.once(PUBLISH, keys, publishArguments(chunk), after)
     if (answer.startsWith('1')) await desk.register(keys)
-    return publishOutcomes(answer, messages, keys.name)
+    return publishOutcomes(answer, chunk, keys.name)
   } catch (error) {
     if (!isMusterError(error)) throw error
     const typed = replyCode(error.cause) === 'OOM' ? full(keys.name, error) : error
-    return messages.map(({ id }) => ({ status: 'failed', id, error: typed }))
+    return chunk.ids.map((id) => ({ status: 'failed', id, error: typed }))
   }
 }
 

@@ -19,13 +19,13 @@ export class Hold implements Receipt {
   /** Resolves when the settlement under way has ended. */
   settling: Promise<void> | undefined
 
-  constructor(owner: Ledger, delivery: Pick<Hold, 'queue' | 'id' | 'fence' | 'crashes' | 'leaseUntil'>) {
+  constructor(owner: Ledger, queue: string, id: string, fence: string, crashes: number, leaseUntil: number) {
     this.owner = owner
-    this.queue = delivery.queue
-    this.id = delivery.id
-    this.fence = delivery.fence
-    this.crashes = delivery.crashes
-    this.leaseUntil = delivery.leaseUntil
+    this.queue = queue
+    this.id = id
+    this.fence = fence
+    this.crashes = crashes
+    this.leaseUntil = leaseUntil
   }
 }
 

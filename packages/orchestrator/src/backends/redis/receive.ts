@@ -29,14 +29,15 @@ local function load(list)
   local kept, found, size, bytes, i = {}, {}, 0, 0, 1
   while i <= #list and bytes < ${MAX_BYTES} do
     local ids, stop = {}, math.min(i + 99, #list)
-    for j = i, stop, 2 do ids[#ids + 1] = list[j] end
+    for j = i, stop, 2 do ids[(j - i) / 2 + 1] = list[j] end
     local part = redis.call('HMGET', bodies, unpack(ids))
     for k = 1, #ids do
-      if part[k] then
+      local body = part[k]
+      if body then
         size = size + 1
-        found[size] = part[k]
+        found[size] = body
         kept[2 * size - 1], kept[2 * size] = ids[k], list[i + 2 * k - 1]
-        bytes = bytes + #part[k]
+        bytes = bytes + #body
       end
     end
     i = stop + 1
@@ -132,18 +133,18 @@ export type ReceiveReply = readonly [
   states?: readonly (Buffer | null)[] | null,
 ]
 
-/** The messages of an answer. */
-export function handedOut([, batch, bodies, states]: ReceiveReply): Handed[] {
-  if (!batch || !bodies) return []
+/** Calls back for each message of an answer. */
+export function eachHanded([, batch, bodies, states]: ReceiveReply, take: (message: Handed) => void): void {
+  if (!batch || !bodies) return
   const list = unpackTexts(batch)
-  return bodies.map((body, index) => {
+  bodies.forEach((body, index) => {
     const id = list[2 * index] ?? ''
     const state = states?.[index]
-    if (state) return { id, body, ...readState(state.toString()) }
+    if (state) return take({ id, body, ...readState(state.toString()) })
     const place = Number(list[2 * index + 1])
     const level = Math.floor(place / BAND)
     const publishedAt = EPOCH_MS + Math.floor((place - level * BAND) / 1_000)
-    return { id, body, priority: 4 - level, tries: 0, crashes: 0, publishedAt }
+    take({ id, body, priority: 4 - level, tries: 0, crashes: 0, publishedAt })
   })
 }
 

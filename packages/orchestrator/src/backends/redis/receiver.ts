@@ -2,13 +2,14 @@
  * Receiving, our side of it: look, and where there is nothing sit down by the queue's bell. Invariant: what arrives for a receive that has
  * ended (aborted, or the backend closes) goes back uncounted, and its place by the bell goes to the next.
  */
-import { ENOUGH, TaskGroup, abortReason } from '@muster/core'
+import { TaskGroup } from '@muster/core'
 import type { RawDelivery, ReceiveRequest } from '../../backend.js'
 import { Bell } from './bell.js'
 import type { Connection } from './connection.js'
 import type { Desk } from './desk.js'
+import { Ends } from './ends.js'
 import { POKE } from './maintain.js'
-import { RECEIVE, handedOut, type ReceiveReply } from './receive.js'
+import { RECEIVE, eachHanded, type ReceiveReply } from './receive.js'
 import { Hold, type Ledger } from './receipts.js'
 
 /** What a receiver stands on. */
@@ -26,13 +27,12 @@ interface Look {
   /** When something may be due; undefined: nobody knows of anything. */
   readonly dueMs: number | undefined
 }
-type End = 'aborted' | 'over' | 'closed'
-
 /** The receiver of one backend. */
 export class Receiver {
   readonly #deps: ReceiverDeps
   readonly #bells = new Map<string, Bell>()
-  readonly #closing = new AbortController()
+  /** Receives under way. */
+  readonly #open = new Set<Ends>()
   /** Looks whose receive has ended. */
   readonly #stray = new TaskGroup(() => undefined)
 
@@ -43,24 +43,17 @@ export class Receiver {
   /** Up to `max` deliveries as soon as there is one. The request has been checked. */
   async receive(request: ReceiveRequest): Promise<readonly RawDelivery[]> {
     const { signal, waitMs, keepAlive = true } = request
-    const { clock } = this.#deps.desk
-    const timer = new AbortController()
-    const end = new Promise<End>((resolve) => {
-      signal?.addEventListener('abort', () => resolve('aborted'), { once: true, signal: timer.signal })
-      this.#closing.signal.addEventListener('abort', () => resolve('closed'), { once: true, signal: timer.signal })
-      if (waitMs === 0) return
-      const over = (): void => resolve('over')
-      clock.sleep(waitMs, { signal: timer.signal, unref: !keepAlive }).then(over, over)
-    })
+    const ends = new Ends(signal)
+    this.#open.add(ends)
     try {
-      const first = await this.#look(request, end, waitMs === 0)
-      if (typeof first !== 'string' && (first.deliveries.length > 0 || waitMs === 0)) return first.deliveries
-      const found = typeof first === 'string' ? first : await this.#wait(request, end, first.dueMs)
-      if (typeof found !== 'string') return found
-      if (found === 'aborted' && signal) throw abortReason(signal)
-      return []
+      const first = await this.#look(request, ends)
+      if (first === undefined) return ends.answer()
+      if (first.deliveries.length > 0 || waitMs === 0) return first.deliveries
+      ends.after(waitMs, keepAlive, this.#deps.desk.clock)
+      return (await this.#wait(request, ends, first.dueMs)) ?? ends.answer()
     } finally {
-      timer.abort(ENOUGH)
+      this.#open.delete(ends)
+      ends.dispose()
     }
   }
 
@@ -71,26 +64,27 @@ export class Receiver {
 
   /** Ends what waits with nothing, and resolves when nothing more will arrive. */
   async close(): Promise<void> {
-    this.#closing.abort(ENOUGH)
+    for (const ends of this.#open) ends.close()
     await Promise.all([...this.#bells.values()].map((bell) => bell.close()))
     await this.#stray.settled()
   }
 
+  /** Waits by the bell; undefined where the receive ends with nothing. */
   async #wait(
     request: ReceiveRequest,
-    end: Promise<End>,
+    ends: Ends,
     dueMs: number | undefined,
-  ): Promise<readonly RawDelivery[] | End> {
+  ): Promise<readonly RawDelivery[] | undefined> {
     const bell = this.#bell(request.queue)
     const seat = bell.sit()
     let served = false
     try {
       if (dueMs !== undefined) bell.lookIn(dueMs)
       for (;;) {
-        const ended = await Promise.race([end, seat.rung()])
-        if (ended !== undefined) return ended
-        const look = await this.#look(request, end, false)
-        if (typeof look === 'string') return look
+        await Promise.race([ends.ended, seat.rung()])
+        if (ends.why !== undefined) return undefined
+        const look = await this.#look(request, ends)
+        if (look === undefined) return undefined
         served = look.deliveries.length > 0
         if (served) return look.deliveries
         if (look.dueMs !== undefined) bell.lookIn(look.dueMs)
@@ -100,15 +94,13 @@ export class Receiver {
     }
   }
 
-  /** Looks once. Where the receive ends meanwhile, what was found goes back. */
-  async #look(request: ReceiveRequest, end: Promise<End>, patient: boolean): Promise<Look | End> {
+  /** Looks once; undefined where the receive ends meanwhile: then what was found goes back. Time that runs out lets a look end. */
+  async #look(request: ReceiveRequest, ends: Ends): Promise<Look | undefined> {
     const looking = this.#claim(request)
-    // One that looks once has no time to be over; any other has, but what a look finds just then still counts.
-    const ended = await Promise.race([looking, end])
-    if (typeof ended !== 'string') return ended
-    if (ended === 'over' && !patient) return looking
+    await Promise.race([looking, ends.cut])
+    if (ends.why === undefined || ends.why === 'over') return looking
     this.#stray.run(async () => this.#deps.giveBack((await looking).deliveries))
-    return ended
+    return undefined
   }
 
   async #claim({ queue, max, leaseMs }: ReceiveRequest): Promise<Look> {
@@ -119,11 +111,11 @@ export class Receiver {
     const fixed = [String(max), fence, String(leaseMs), ledger.holdsSuspect(queue, clock.monotonic()) ? '0' : '1']
     const reply = await link.run(RECEIVE, desk.keys(queue), (repeated) => [...fixed, repeated ? '1' : '0'])
     const [dueMs] = reply as ReceiveReply
-    const deliveries = handedOut(reply as ReceiveReply).map((message): RawDelivery => {
-      const { id, crashes } = message
-      const receipt = new Hold(ledger, { queue, id, fence, crashes, leaseUntil })
+    const deliveries: RawDelivery[] = []
+    eachHanded(reply as ReceiveReply, ({ id, body, priority, tries, crashes, publishedAt }) => {
+      const receipt = new Hold(ledger, queue, id, fence, crashes, leaseUntil)
       ledger.add(receipt)
-      return { ...message, leaseUntil, receipt }
+      deliveries.push({ id, body, priority, tries, crashes, publishedAt, leaseUntil, receipt })
     })
     return { deliveries, dueMs: dueMs < 0 ? undefined : dueMs }
   }

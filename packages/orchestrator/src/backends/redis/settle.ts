@@ -153,10 +153,9 @@ return table.concat(codes)
 `,
 )
 
-/** The outcomes that an answer of these scripts spells, by index. */
-export function settleOutcomes(answer: string, count: number): SettleOutcome[] {
-  if (answer === 'A') return Array.from({ length: count }, () => 'settled')
-  return Array.from({ length: count }, (_, index) => OUTCOMES[answer[index] ?? 'l'] ?? 'lease-lost')
+/** The outcome that an answer of these scripts spells for the settlement that was told as number `index`. */
+export function settleOutcome(answer: string, index: number): SettleOutcome {
+  return answer === 'A' ? 'settled' : (OUTCOMES[answer[index] ?? 'l'] ?? 'lease-lost')
 }
 
 const OUTCOMES: Readonly<Record<string, SettleOutcome>> = { s: 'settled', d: 'dead', l: 'lease-lost' }

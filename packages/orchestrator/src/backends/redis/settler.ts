@@ -7,15 +7,16 @@ import type { ExtendOutcome, Extension, RawDelivery, SettleOutcome, Settlement }
 import type { Desk } from './desk.js'
 import { pack, type Packable } from './pack.js'
 import { extended, type Hold, type Ledger } from './receipts.js'
-import { ACK, EXTEND, SETTLE, settleOutcomes } from './settle.js'
+import { ACK, EXTEND, SETTLE, settleOutcome } from './settle.js'
 
 /** The most messages of one call. */
 const MAX_BATCH = 1_000
 
-interface Item {
-  readonly settlement: Settlement
-  readonly hold: Hold
-  readonly index: number
+/** What one call settles: parallel lists, `indexes` being those of the batch. */
+interface Group {
+  readonly holds: Hold[]
+  readonly settlements: Settlement[]
+  readonly indexes: number[]
 }
 
 /** What a settler stands on. */
@@ -37,27 +38,29 @@ export class Settler {
   /** Ends deliveries. The batch has been checked. */
   async settle(batch: readonly Settlement[]): Promise<SettleOutcome[]> {
     const outcomes: SettleOutcome[] = Array.from({ length: batch.length }, () => 'lease-lost')
-    const later: Item[] = []
-    const groups = new Map<string, Item[]>()
+    const again: number[] = []
+    const groups = new Map<string, Group>()
+    const calls: Promise<void>[] = []
     batch.forEach((settlement, index) => {
       const hold = this.#deps.ledger.find(settlement.receipt)
       if (hold === undefined) return
       if (hold.spent) return void (outcomes[index] = 'already-settled')
-      const item = { settlement, hold, index }
-      if (hold.settling) return void later.push(item)
+      if (hold.settling) return void again.push(index)
       // Set at once, so that the same receipt further on in the batch is seen.
       hold.settling = PENDING
-      addTo(groups, `${settlement.as === 'ack' ? 'a' : 's'}${hold.queue}`, item)
+      const key = settlement.as === 'ack' ? `a${hold.queue}` : `s${hold.queue}`
+      let group = groups.get(key)
+      if (group === undefined) groups.set(key, (group = { holds: [], settlements: [], indexes: [] }))
+      group.holds.push(hold)
+      group.settlements.push(settlement)
+      group.indexes.push(index)
+      if (group.holds.length < MAX_BATCH) return
+      calls.push(this.#send(group, outcomes))
+      groups.delete(key)
     })
-    const calls = [...groups.values()]
-      .flatMap((items) => parts(items, MAX_BATCH))
-      .map((part) => this.#send(part, outcomes))
+    for (const group of groups.values()) calls.push(this.#send(group, outcomes))
     await Promise.all(calls)
-    for (const { settlement, hold, index } of later) {
-      await hold.settling
-      const [outcome = 'lease-lost'] = await this.settle([settlement])
-      outcomes[index] = outcome
-    }
+    for (const index of again) outcomes[index] = await this.#settleAfter(batch[index])
     return outcomes
   }
 
@@ -93,38 +96,41 @@ export class Settler {
     await this.settle(deliveries.map(({ receipt }) => ({ as: 'release', receipt })))
   }
 
-  async #send(items: readonly Item[], outcomes: SettleOutcome[]): Promise<void> {
-    const [first] = items
-    if (first === undefined) return
+  /** Settles one whose receipt another settlement was under way for. */
+  async #settleAfter(settlement: Settlement | undefined): Promise<SettleOutcome> {
+    if (settlement === undefined) return 'lease-lost'
+    await this.#deps.ledger.find(settlement.receipt)?.settling
+    const [outcome = 'lease-lost'] = await this.settle([settlement])
+    return outcome
+  }
+
+  async #send({ holds, settlements, indexes }: Group, outcomes: SettleOutcome[]): Promise<void> {
     const { desk, ledger, onSuspectGone } = this.#deps
-    const ack = first.settlement.as === 'ack'
-    // The script answers in the order in which it was told, which is by fence.
-    const told = ack ? byFence(items) : items
-    const calling = orUnconfirmed(
-      desk.once(ack ? ACK : SETTLE, desk.keys(first.hold.queue), [
-        pack(ack ? acknowledgements(told) : settlements(told)),
-      ]),
-    )
-    const answered = calling.then((answer) =>
-      answer === undefined
-        ? told.map((): SettleOutcome => 'unconfirmed')
-        : settleOutcomes(answer, told.length).map((outcome, n) =>
-            outcome === 'lease-lost' ? ledger.lost(told[n]?.hold ?? first.hold) : outcome,
-          ),
-    )
-    const over = answered.then(nothing, nothing)
-    for (const { hold } of told) hold.settling = over
+    const queue = holds[0]?.queue ?? ''
+    const ack = settlements[0]?.as === 'ack'
+    const order = ack ? byFence(holds) : undefined
+    const told = order
+      ? acknowledgements(order.map((n) => holds[n]))
+      : ack
+        ? acknowledgements(holds)
+        : others(holds, settlements)
+    const calling = orUnconfirmed(desk.once(ack ? ACK : SETTLE, desk.keys(queue), [pack(told)]))
+    const over = calling.then(nothing, nothing)
+    for (const hold of holds) hold.settling = over
     try {
-      const all = await answered
+      const answer = await calling
       let gone = false
-      told.forEach(({ hold, index }, n) => {
-        const outcome = all[n] ?? 'unconfirmed'
-        outcomes[index] = outcome
-        gone = ledger.settled(hold, outcome) || gone
+      holds.forEach((_, n) => {
+        const at = order?.[n] ?? n
+        const hold = holds[at]
+        if (hold === undefined) return
+        const outcome = answer === undefined ? 'unconfirmed' : settleOutcome(answer, n)
+        outcomes[indexes[at] ?? 0] = outcome === 'lease-lost' ? ledger.lost(hold) : outcome
+        if (ledger.settled(hold, outcome)) gone = true
       })
-      if (gone) onSuspectGone(first.hold.queue)
+      if (gone) onSuspectGone(queue)
     } finally {
-      for (const { hold } of told) hold.settling = undefined
+      for (const hold of holds) hold.settling = undefined
     }
   }
 }
@@ -142,32 +148,38 @@ async function orUnconfirmed(answer: Promise<unknown>): Promise<string | undefin
   }
 }
 
-function byFence(items: readonly Item[]): readonly Item[] {
-  const groups = new Map<string, Item[]>()
-  for (const item of items) addTo(groups, item.hold.fence, item)
-  return groups.size === 1 ? items : [...groups.values()].flat()
+/** The order in which holds stand by fence; undefined where they do already. The script answers in the order in which it is told. */
+function byFence(holds: readonly Hold[]): number[] | undefined {
+  const groups = new Map<string, number[]>()
+  let [changes, last] = [0, '']
+  holds.forEach(({ fence }, index) => {
+    if (fence !== last) changes++
+    last = fence
+    addTo(groups, fence, index)
+  })
+  return changes === groups.size ? undefined : [...groups.values()].flat()
 }
 
-/** `fence, ids, fence, ids, …` of items that stand by fence. */
-function acknowledgements(items: readonly Item[]): Packable[] {
+/** `fence, ids, fence, ids, …` of holds that stand by fence. */
+function acknowledgements(holds: readonly (Hold | undefined)[]): Packable[] {
   const list: Packable[] = []
   let ids: string[] = []
   let fence: string | undefined
-  for (const { hold } of items) {
+  for (const hold of holds) {
+    if (hold === undefined) continue
     if (hold.fence !== fence) list.push((fence = hold.fence), (ids = []))
     ids.push(hold.id)
   }
   return list
 }
 
-function settlements(items: readonly Item[]): Packable[] {
-  return items.flatMap(({ hold, settlement }) => [
-    hold.fence,
-    hold.id,
-    settlement.as,
-    settlement.as === 'retry' ? String(settlement.delayMs) : '0',
-    (settlement.as === 'release' || settlement.as === 'ack' ? undefined : settlement.reason) ?? '',
-  ])
+function others(holds: readonly Hold[], settlements: readonly Settlement[]): Packable[] {
+  return settlements.flatMap((settlement, index) => {
+    const { fence = '', id = '' } = holds[index] ?? {}
+    const delay = settlement.as === 'retry' ? String(settlement.delayMs) : '0'
+    const reason = settlement.as === 'retry' || settlement.as === 'dead' ? settlement.reason : undefined
+    return [fence, id, settlement.as, delay, reason ?? '']
+  })
 }
 
 function addTo<T>(groups: Map<string, T[]>, key: string, item: T): void {
