@@ -12,9 +12,10 @@ import { gitStart } from './ssh/git-start.js'
 import { logLatency } from './ssh/log-latency.js'
 import { logThroughput } from './ssh/log-throughput.js'
 import { observe } from './ssh/observe.js'
+import { costs } from './ssh/costs.js'
 import { throughput } from './ssh/throughput.js'
 
-const table = runRows({ throughput, observe, gitStart, logLatency, logThroughput, adoption, cancel })
+const table = runRows({ throughput, costs, observe, gitStart, logLatency, logThroughput, adoption, cancel })
 
 const ssh: Program<readonly Measured[]> = async (context) => {
   const release = await holdEngine(context.log)

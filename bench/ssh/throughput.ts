@@ -2,16 +2,16 @@
  * Jobs started and finished a second on a machine over SSH, against one `ssh host command` process for each job and against the
  * supervisor's bare steps over one channel. The clock stops when the last job's log is here, so no round leaves work behind.
  */
-import { command, type JobHandle, type Muster } from '@muster/sdk'
 import { join } from 'node:path'
 import { Client } from 'ssh2'
 import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import type { Context } from '../harness/load.js'
-import { interleaved, median, perSecond, timed } from '../harness/measure.js'
+import { interleaved, median, perSecond } from '../harness/measure.js'
 import { comparedTo, printed, type Measured } from '../harness/result.js'
 import { openHandShell } from './hand-steps.js'
 import { sshEach } from './processes.js'
+import { COMMAND, runJobs } from './short-jobs.js'
 import { openThere, opensshArguments, reach, withMachine, type Way } from './there.js'
 
 const ROUNDS = 7
@@ -22,7 +22,6 @@ const WARM_UP = 200
 const PEER_WIDTHS = [4, 8, 16]
 const PEER_JOBS = 48
 const PEER_TRIALS = 3
-const COMMAND = 'true'
 
 /** The first row of the table. */
 export function throughput(context: Context): Promise<readonly Measured[]> {
@@ -32,10 +31,10 @@ export function throughput(context: Context): Promise<readonly Measured[]> {
     const muster = await openThere(join(context.scratch, 'throughput'), machine)
     try {
       // What is compared is a controller that is up: one that has run some jobs, so that its code is compiled.
-      await runJobs(muster, WARM_UP)
+      await runJobs(muster, WARM_UP, WIDTH)
       const each = sshEach(ssh)
       const width = await bestWidth(each, context)
-      const ours = (): Promise<number> => runJobs(muster, JOBS)
+      const ours = (): Promise<number> => runJobs(muster, JOBS, WIDTH)
       const name = (peer: string): string => `jobs started and finished over SSH, ${WIDTH} at a time, against ${peer}`
       const apart = await interleaved(ROUNDS, ours, () => perSecond(PEER_JOBS, width, () => each(COMMAND)))
       const shell = await openHandShell(way, ssh)
@@ -64,20 +63,6 @@ export function throughput(context: Context): Promise<readonly Measured[]> {
       await way.close()
     }
   })
-}
-
-async function runJobs(muster: Muster, jobs: number): Promise<number> {
-  const handles: JobHandle[] = []
-  const ms = await timed(async () => {
-    await perSecond(jobs, WIDTH, async () => {
-      const job = await muster.submit(command({ run: [COMMAND] }))
-      handles.push(job)
-      const { state } = await job.ended()
-      if (state !== 'completed') throw new Error(`job ${job.id} is ${state}`)
-    })
-    await Promise.all(handles.map((job) => job.wait()))
-  })
-  return (jobs / ms) * 1_000
 }
 
 /** The width at which the peer does best, by the median of some trials that take turns. */

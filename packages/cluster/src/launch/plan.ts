@@ -11,9 +11,6 @@ import { markOf, word } from './names.js'
 export interface PlanSettings {
   /** What a login on the machine gives (PATH, HOME, USER, LANG ...). The job's own environment goes on top. */
   readonly environment: Readonly<Record<string, string>>
-  readonly bootIdPath: string
-  /** Where kills for want of memory are counted; empty: our own cgroup. */
-  readonly oomEventsPath: string
 }
 
 const LOG_BYTES = 2 ** 30
@@ -21,15 +18,12 @@ const LOG_BYTES = 2 ** 30
 const SHELLS_OWN = /^(PPID|UID|EUID|OPTIND|LINENO|SHELLOPTS|BASHOPTS|BASH_VERSINFO)$/
 
 /** The plan's text. Throws INVALID_ARGUMENT for what no shell can pass on. */
-export function planText(request: StartRequest, settings: PlanSettings, nowMs: number): string {
+export function planText(request: StartRequest, settings: PlanSettings): string {
   const { key, recordId, plan, gpus, timeoutMs, graceMs, logBytes = LOG_BYTES } = request
   const steps = [...(plan.workspace === undefined ? [] : ['workspace']), ...(plan.setup ? ['setup'] : []), 'command']
   const variables = {
     m_record: word(recordId, 'recordId'),
     m_mark: markOf(key.token),
-    m_at0: Math.round(nowMs),
-    m_bootfile: settings.bootIdPath,
-    m_oomfile: settings.oomEventsPath,
     m_cap: Math.max(logBytes, 200),
     m_timeout: timeoutMs === undefined ? '' : (timeoutMs / 1000).toFixed(3),
     m_grace: Math.ceil(graceMs / 10),

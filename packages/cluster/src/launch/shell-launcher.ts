@@ -13,7 +13,7 @@ import { listAttempts } from './list.js'
 import { readLog } from './logs.js'
 import { MachineShell } from './machine-shell.js'
 import { removeAttempts } from './remove.js'
-import { startAttempt } from './start.js'
+import { starter } from './start.js'
 import { stopAttempt } from './stop.js'
 
 /** Options of {@link shellLauncher}. */
@@ -43,14 +43,14 @@ export function shellLauncher(transport: Transport, options: ShellLauncherOption
   const bootIdPath = options.bootIdPath ?? '/proc/sys/kernel/random/boot_id'
   const login = async (): Promise<Readonly<Record<string, string>>> =>
     typeof environment === 'function' ? environment() : environment
-  const settings = { clock, bootIdPath, oomEventsPath: options.oomEventsPath ?? '' }
   const shell = new MachineShell(transport, { stateDir: options.stateDir, bootIdPath })
+  const startOne = starter(shell, clock, options.oomEventsPath ?? '')
   const hints = hintSource(shell, clock, logger)
   return {
     probe: (signal) => probeMachine(shell, clock, signal),
     start: async (request, signal) => {
       signal?.throwIfAborted()
-      return startAttempt(shell, request, { ...settings, environment: await login() })
+      return startOne(request, { environment: await login() })
     },
     inspect: async (keys, signal) => {
       const heard = keys.map((key) => hints.heard(key))

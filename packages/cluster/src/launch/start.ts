@@ -1,99 +1,66 @@
 /**
- * Start: one round trip that makes the attempt's directory, writes its key, looks at the epoch, and lets a detached supervisor
- * claim it. Killed anywhere, a second start either launches or finds what is there: only the claim counts.
+ * Start: makes the attempt's directory, writes its key, looks at the epoch, and lets a detached supervisor claim it, many in one round
+ * trip. Killed anywhere, a second start either launches or finds what is there: only the claim counts.
  */
-import { MusterError, quote, systemIds, type Clock } from '@muster/core'
-import type { MachineFacts } from './facts.js'
+import { MusterError, type Clock } from '@muster/core'
+import { gather } from './gather.js'
 import type { StartOutcome, StartRequest } from './launcher.js'
-import { toolLines, type MachineShell } from './machine-shell.js'
-import { attemptName, markOf, word } from './names.js'
+import type { MachineShell } from './machine-shell.js'
+import { attemptName } from './names.js'
 import { planText, type PlanSettings } from './plan.js'
-import { SUPERVISOR_HASH } from './supervisor/index.js'
+import { startScript, type Starting } from './start-script.js'
 
 /** Attempts to get a word out of a machine where another contender holds the lock without having claimed yet. */
 const PATIENCE = 40
+/** What goes in one round trip: a script is one line, which the far shell holds in its memory. */
+const MOST = 32
+const ROOM_BYTES = 256 * 1024
+/** A start that is stuck holds up others no longer than this. */
+const PATIENCE_MS = 100
 
-/** See Launcher.start. */
-export async function startAttempt(
-  shell: MachineShell,
-  request: StartRequest,
-  settings: PlanSettings & { readonly clock: Clock },
-): Promise<StartOutcome> {
-  const name = attemptName(request.key)
-  for (let tries = 1; ; tries += 1) {
-    const { stdout, stderr } = await shell.ask((facts) => startScript(name, request, settings, facts))
-    const [line = '', ...said] = stdout.toString().trim().split('\n')
-    said.push(stderr.toString().trim().slice(-300))
-    const outcome = judge(line, name)
-    if (outcome) return outcome
-    if (tries === PATIENCE) {
-      const message = `${name}: the supervisor did not start${said.join(' ') ? `: ${said.join(' ')}` : ''}`
-      throw new MusterError('LAUNCH_FAILED', message)
+/** Starts attempts on one machine. See Launcher.start. */
+export type Starter = (request: StartRequest, settings: PlanSettings) => Promise<StartOutcome>
+
+/** What the machine said of one start: a verdict, and perhaps what went wrong. */
+type Said = readonly string[]
+
+/** The starter of one machine. */
+export function starter(shell: MachineShell, clock: Clock, oomEventsPath: string): Starter {
+  const ask = gather<Starting, Said>({
+    ask: (starts) => askToStart(shell, starts, { nowMs: clock.now(), oomEventsPath }),
+    size: ({ plan }) => plan.length,
+    ...{ room: ROOM_BYTES, most: MOST, patienceMs: PATIENCE_MS, clock },
+  })
+  return async (request, settings) => {
+    const name = attemptName(request.key)
+    const starting = { name, request, plan: planText(request, settings) }
+    for (let tries = 1; ; tries += 1) {
+      const [line = '', ...said] = await ask(starting)
+      const outcome = judge(line, name)
+      if (outcome) return outcome
+      if (tries === PATIENCE) {
+        const complaint = [line, ...said].filter(Boolean).join(' ')
+        const message = `${name}: the supervisor did not start${complaint ? `: ${complaint}` : ''}`
+        throw new MusterError('LAUNCH_FAILED', message)
+      }
+      await clock.sleep(25)
     }
-    await settings.clock.sleep(25)
   }
 }
 
-function startScript(
-  name: string,
-  request: StartRequest,
-  settings: PlanSettings & { readonly clock: Clock },
-  facts: MachineFacts,
-): string {
-  const { key, recordId, epoch } = request
-  const end = `M_${systemIds.token()}`
-  const words = [name, key.token, word(recordId, 'recordId'), markOf(key.token), String(epoch), key.jobId]
-  return (
-    `m_open ${words.join(' ')} ${facts.perl ? 'perl' : 'sh'} || exit 0\n` +
-    // The supervisor holds this pipe until it has claimed, and says so, or lost.
-    `m_x=$(${spawnLine(name, words, facts)} 3>&- <<'${end}' &\n` +
-    `${toolLines(facts)}${planText(request, settings, settings.clock.now())}${end}\n)\n` +
-    `[ -z "$m_x" ] || { printf '%s\\n' "$m_x"; exit 0; }\n` +
-    `m_look ${name} ${key.token}\nm_say\n[ "$m_st" != open ] || { m_x=; read -r m_x <${name}/err; printf '%s\\n' "$m_x"; }\n`
-  )
-}
-
-/**
- * perl: the directory with its key, whoever came first, then a look at the epoch (in this order, so that whoever raises it finds
- * the attempt), then a session, the lock on descriptor 3 and, where it can be had, a subreaper. One process does what sh would need
- * three more for.
- */
-const BEGIN = [
-  `$^F=9;($n,$rec,$mark,$epoch,$job,$s,$p,$k,$t)=splice@ARGV,0,9;$tok=delete$ENV{m_tok};`,
-  `mkdir$_ for$n,"$n/work","$n/artifacts","../keep/$job";`,
-  `-d$_||die"$_: $!\\n"for"$n/work","$n/artifacts","../keep/$job";`,
-  `$key="$rec $tok $mark end\\n";`,
-  `if(open K,"<","$n/key"){$is=<K>;close K}`,
-  `if($is!~/ end$/){open(K,">","$n/key")&&(print K$key)&&close K||die"$n/key: $!\\n"}`,
-  `elsif((split/ /,$is)[1]ne$tok){print"foreign - 0 -\\n";exit}`,
-  `if(opendir D,"../records/$rec"){for(readdir D){/^\\d+$/&&$_>$epoch&&do{print"superseded $_\\n";exit}}closedir D}`,
-  `open STDERR,">>","$n/err";`,
-  `syscall($s+0);syscall($p+0,36,1,0,0,0)==0&&$k&&($t="subreaper");`,
-  `open(L,">>","$n/lock")&&fileno(L)==3&&flock(L,6)||exit 4;exec@ARGV,$t`,
-].join('')
-
-/** Detaches and takes the lock on descriptor 3, in one process for both. */
-function spawnLine(name: string, key: readonly string[], facts: MachineFacts): string {
-  const supervisor = `sh ../bin/${SUPERVISOR_HASH}/run run ${name}`
-  const plain = facts.limit ? 'marker' : 'best-effort'
-  if (facts.perl) {
-    const [, token, ...rest] = key
-    const words = [
-      facts.perl,
-      '-e',
-      BEGIN,
-      name,
-      ...rest,
-      facts.setsidCall,
-      facts.prctlCall,
-      facts.children || '0',
-      plain,
-    ]
-    // The token is nobody else's business: everybody can read arguments.
-    return `m_tok=${token} ${words.map(quote).join(' ')} ${supervisor}`
-  }
-  const locked = facts.flock ? `exec 3>>${name}/lock; ${quote(facts.flock)} -n 3 || exit 4; ` : ''
-  return `${quote(facts.setsid)} sh -c ${quote(`${locked}exec ${supervisor} ${plain}`)} 2>>${name}/err`
+/** One round trip. Lines begin with the name of their attempt; what the machine's tools complain of is everybody's. */
+async function askToStart(
+  shell: MachineShell,
+  starts: readonly Starting[],
+  settings: { readonly nowMs: number; readonly oomEventsPath: string },
+): Promise<readonly Said[]> {
+  const { stdout, stderr } = await shell.ask((facts) => startScript(starts, facts, settings))
+  const lines = stdout.toString().split('\n')
+  const complaint = stderr.toString().trim().slice(-300)
+  return starts.map(({ name }) => {
+    const mine = lines.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1))
+    return complaint ? [...mine, complaint] : mine
+  })
 }
 
 /** Reads what m_say printed; undefined where nobody has claimed it yet. */

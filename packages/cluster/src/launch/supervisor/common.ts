@@ -35,6 +35,21 @@ m_lives() { m_stat "$1" && case $m_state in [ZX]) return 1 ;; esac; }
 # pid start boot: is it that very process?
 m_is() { [ "$3" = "$m_boot" ] && m_lives "$1" && [ "$m_start" = "$2" ]; }
 
+# A count of kills for want of memory in our cgroup -> m_oom (0 where it cannot be read)
+m_oom_count() {
+  m_oom=0 m_v2= m_v1=
+  if [ -z "$m_oomfile" ]; then
+    while IFS=: read -r m_x m_c m_f; do
+      case $m_c in '') m_v2=/sys/fs/cgroup$m_f/memory.events ;; *memory*) m_v1=/sys/fs/cgroup/memory$m_f/memory.oom_control ;; esac
+    done </proc/self/cgroup
+    m_oomfile=\${m_v1:-$m_v2}
+  fi
+  while read -r m_x m_c; do
+    [ "$m_x" != oom_kill ] || m_oom=$m_c
+  done 2>/dev/null <"$m_oomfile"
+  return 0
+}
+
 # A kernel lock outlives no process and is seen across PID namespaces.
 m_locked() {
   [ -e "$1" ] || return 1

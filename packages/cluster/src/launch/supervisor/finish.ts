@@ -45,21 +45,6 @@ m_said() {
   done 2>/dev/null <said
 }
 
-# A count of kills for want of memory in our cgroup -> m_oom (0 where it cannot be read)
-m_oom_count() {
-  m_oom=0 m_v2= m_v1=
-  if [ -z "$m_oomfile" ]; then
-    while IFS=: read -r m_x m_c m_f; do
-      case $m_c in '') m_v2=/sys/fs/cgroup$m_f/memory.events ;; *memory*) m_v1=/sys/fs/cgroup/memory$m_f/memory.oom_control ;; esac
-    done </proc/self/cgroup
-    m_oomfile=\${m_v1:-$m_v2}
-  fi
-  while read -r m_x m_c; do
-    [ "$m_x" != oom_kill ] || m_oom=$m_c
-  done 2>/dev/null <"$m_oomfile"
-  return 0
-}
-
 m_finish() {
   trap : TERM
   [ -z "$m_watch" ] || kill -TERM "$m_watch" 2>/dev/null

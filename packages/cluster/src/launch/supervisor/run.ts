@@ -1,6 +1,7 @@
 /**
- * sh: the supervisor of one attempt. `sup run JOB.N KIND` in `attempts/`, the plan on standard input (so that neither secrets
- * nor environment touch argv, a file or our own environ), lock on descriptor 3, our words on standard output until claimed.
+ * sh: the supervisor of one attempt. `run JOB.N KIND BOOT OOM-KILLS OOM-FILE START-or-nothing` in `attempts/`, the plan on standard
+ * input (so that neither secrets nor environment touch argv, a file or our own environ), lock on descriptor 3, our words on
+ * standard output until claimed.
  *
  * Processes: supervisor -> step (stays to see how the command ends) -> command; beside it the log writer and, with a
  * timeout, an alarm. The step's shell says on its own standard error when the command died of a signal, which is how an
@@ -11,20 +12,18 @@ import { sh } from './sh.js'
 export const RUN = sh`
 m_run() {
   cd "$1" || exit 1
-  m_key=$1 m_kind=$2 m_root=$PWD
+  m_key=$1 m_kind=$2 m_boot=$3 m_oom0=$4 m_oomfile=$5 m_start=$6 m_root=$PWD
   . /proc/self/fd/0
   exec </dev/null
-  read -r m_boot m_x <"$m_bootfile"
   m_stopped= m_detail= m_helpers= m_known= m_moving= m_step= m_stuck=- m_rc=0 m_signal=0
   trap m_on_term TERM
   trap : HUP INT QUIT
   m_claim || exit 0
-  printf 'running - %s %s\n' "$m_at0" "$m_kind"
+  printf '%s running - %s %s\n' "$m_key" "$m_at0" "$m_kind"
   exec >/dev/null
   [ -z "$m_globs" ] || printf '%s' "$m_globs" >globs
   m_limit
   m_log_open
-  m_oom_count; m_oom0=$m_oom
   for m_step in $m_steps; do
     [ "$m_step" = workspace ] || m_alarm
     [ ! -e stop ] && m_do && [ "$m_rc" = 0 ] || break
@@ -34,7 +33,7 @@ m_run() {
 
 # One contender creates the claim; what it wants to write lies beside it first, so that a half-made claim can be judged.
 m_claim() {
-  m_stat $$
+  [ -n "$m_start" ] || m_stat $$
   m_now
   m_up0=$m_up m_line="$$ $m_start $m_boot $m_at0 $m_up $m_kind end"
   printf '%s\n' "$m_line" >id.$$

@@ -13,19 +13,34 @@ m_make() {
   m_look "$1" "$2"
 }
 
-# KEY TOKEN RECORD MARK EPOCH JOB BY: succeeds where a supervisor may be started; else says why not. Where BY is perl,
-# it makes the directory and looks at the epoch itself.
+# KEY TOKEN RECORD MARK EPOCH JOB: succeeds where a supervisor may be started; else says why not.
 m_open() {
   m_look "$1" "$2"
-  case $m_st in absent | open)
-    [ "$7" != perl ] || return 0
-    m_make "$1" "$2" "$3" "$4" "$6" || return ;;
-  esac
+  case $m_st in absent | open) m_make "$1" "$2" "$3" "$4" "$6" || return ;; esac
   # The key is written, so whoever raises the epoch now finds this attempt.
   for m_f in "../records/$3"/*; do
-    [ ! -e "$m_f" ] || [ "\${m_f##*/}" -le "$5" ] || { printf 'superseded %s\n' "\${m_f##*/}"; return 1; }
+    [ ! -e "$m_f" ] || [ "\${m_f##*/}" -le "$5" ] || { printf '%s superseded %s\n' "$1" "\${m_f##*/}"; return 1; }
   done
-  [ "$m_st" = open ] || { m_say; return 1; }
+  [ "$m_st" = open ] || { printf '%s ' "$1"; m_say; return 1; }
+}
+
+# LINES, then KEY TOKEN of each: the lines, and of those that none of them names how they are and what their supervisor complained of.
+m_told() {
+  m_said="
+$1"
+  shift
+  printf '%s\n' "$m_said"
+  while [ $# -gt 0 ]; do
+    case $m_said in
+    *"
+$1 "*) ;;
+    *) m_look "$1" "$2"
+      printf '%s ' "$1"
+      m_say
+      if [ "$m_st" = open ]; then m_x=; read -r m_x 2>/dev/null <"$1/err"; printf '%s %s\n' "$1" "$m_x"; fi ;;
+    esac
+    shift 2
+  done
 }
 
 m_say() { printf '%s %s %s %s\n' "$m_st" "$m_why" "$m_at" "$m_tree"; }
