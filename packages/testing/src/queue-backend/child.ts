@@ -87,7 +87,7 @@ function calls(backend: QueueBackend) {
         const text = new TextDecoder().decode(body)
         return { ...rest, key: keys, text, leftMs: leaseUntil - performance.now() }
       }),
-    ack: async (...keysToSettle: readonly number[]): Promise<readonly SettleOutcome[]> =>
+    ack: async (...keysToSettle: number[]): Promise<readonly SettleOutcome[]> =>
       backend.settle(keysToSettle.map((key) => ({ as: 'ack', receipt: receipt(key) }))),
     extend: async (key: number, leaseMs: number): Promise<readonly ExtendOutcome[]> =>
       backend.extend([{ receipt: receipt(key), leaseMs }]),
