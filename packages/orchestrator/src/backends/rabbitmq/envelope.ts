@@ -27,25 +27,37 @@ export interface Death {
 
 /** AMQP's short strings. */
 const SHORT_BYTES = 255
+/** So many characters fit whatever they are. */
+const SURELY_SHORT = SHORT_BYTES / 3
 /** All properties of a message must fit into one frame of 128 KiB, or the server ends the connection. */
 const MAX_DETAIL_BYTES = 32_768
 
-/** The properties of a message. `prioritised` is false where queues have no priorities: RabbitMQ 4 would give them a meaning of its own. */
+/**
+ * The properties of a message. `prioritised` is false where queues have no priorities: RabbitMQ 4 would give them a meaning of its own.
+ * The figures stand in `type`, a short string, since a table of headers costs client and server a fifth of their rate.
+ */
 export function seal(envelope: Envelope, prioritised: boolean): Options.Publish {
   const { id, priority, tries, crashes, publishedAt, death } = envelope
-  const headers: Record<string, string | number> = { at: publishedAt }
-  if (tries > 0) headers['tries'] = tries
-  if (crashes > 0) headers['crashes'] = crashes
-  if (!prioritised && priority !== 5) headers['priority'] = priority
-  if (death) Object.assign(headers, { reason: death.reason, detail: fit(death.detail), diedAt: death.diedAt })
-  const long = id.length > SHORT_BYTES / 3 && Buffer.byteLength(id) > SHORT_BYTES
-  if (long) headers['id'] = id
+  const counted = tries > 0 || crashes > 0
+  const type = counted ? `at=${publishedAt} tries=${tries} crashes=${crashes}` : `at=${publishedAt}`
+  const headers: Record<string, string | number> | undefined =
+    death || !prioritised || id.length > SURELY_SHORT ? headersOf(envelope, prioritised) : undefined
   return {
     persistent: true,
     mandatory: true,
+    messageId: headers?.['id'] === undefined ? id : undefined,
+    type,
     headers,
-    ...(!long && { messageId: id }),
-    ...(prioritised && { priority }),
+    priority: prioritised ? priority : undefined,
+  } as Options.Publish
+}
+
+/** What has no room elsewhere. */
+function headersOf({ id, priority, death }: Envelope, prioritised: boolean): Record<string, string | number> {
+  return {
+    ...(Buffer.byteLength(id) > SHORT_BYTES && { id }),
+    ...(!prioritised && priority !== 5 && { priority }),
+    ...(death && { reason: death.reason, detail: fit(death.detail), diedAt: death.diedAt }),
   }
 }
 
@@ -55,14 +67,25 @@ export function open({ properties }: Message, fallbackId: () => string): Envelop
   const reason = DEAD_REASONS.find((one) => one === headers['reason'])
   const id: unknown = properties.messageId ?? headers['id']
   const priority = whole(properties.priority ?? headers['priority'], 5)
-  return {
+  const { publishedAt, tries, crashes } = figures(properties.type)
+  const envelope: Envelope = {
     id: typeof id === 'string' && id !== '' ? id : fallbackId(),
     priority: priority <= 9 ? priority : 9,
-    tries: whole(headers['tries'], 0),
-    crashes: whole(headers['crashes'], 0),
-    publishedAt: whole(headers['at'], 0),
-    ...(reason && { death: { reason, detail: String(headers['detail'] ?? ''), diedAt: whole(headers['diedAt'], 0) } }),
+    tries,
+    crashes,
+    publishedAt,
   }
+  if (!reason) return envelope
+  const detail: unknown = headers['detail']
+  return {
+    ...envelope,
+    death: { reason, detail: typeof detail === 'string' ? detail : '', diedAt: whole(headers['diedAt'], 0) },
+  }
+}
+
+function figures(type: unknown): Pick<Envelope, 'publishedAt' | 'tries' | 'crashes'> {
+  const match = typeof type === 'string' ? /^at=(\d{1,15})(?: tries=(\d{1,9}) crashes=(\d{1,9}))?$/.exec(type) : null
+  return { publishedAt: Number(match?.[1] ?? 0), tries: Number(match?.[2] ?? 0), crashes: Number(match?.[3] ?? 0) }
 }
 
 function whole(value: unknown, otherwise: number): number {

@@ -18,6 +18,8 @@ export class Line {
   settings: QueueSettings = DEFAULT_SETTINGS
   /** The declaration of its queues, while it is believed to hold. */
   declared: Promise<void> | undefined
+  /** Whether that has succeeded. */
+  ready = false
   readonly #consuming = new Set<Promise<unknown>>()
   #paused = false
   #suspects = false

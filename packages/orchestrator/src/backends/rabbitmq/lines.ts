@@ -58,8 +58,13 @@ export class Lines {
     return line
   }
 
-  /** The same, entered in the registry: for those who leave something in it. */
-  async enter(name: string): Promise<Line> {
+  /** The same, entered in the registry: for those who leave something in it. At once where all that is known to be done. */
+  enter(name: string): Line | Promise<Line> {
+    const line = this.#lines.get(name)
+    return line?.ready === true && this.#deps.registry.get(name) ? line : this.#enter(name)
+  }
+
+  async #enter(name: string): Promise<Line> {
     const line = this.get(name)
     let entered = this.#entered.get(line)
     if (entered === undefined) {

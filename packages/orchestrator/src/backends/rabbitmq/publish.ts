@@ -10,7 +10,7 @@ import type { Envelope } from './envelope.js'
 import { NOT_FOUND, unavailable } from './errors.js'
 import type { Line } from './line.js'
 import type { Mover } from './mover.js'
-import type { Publisher, Sent } from './publisher.js'
+import type { Parcel, Publisher, Sent } from './publisher.js'
 import type { RabbitConfig } from './config.js'
 import type { Topology } from './topology.js'
 
@@ -46,7 +46,7 @@ export class Post {
     const envelopes = messages.map(({ id, priority = 5 }): Envelope => {
       return { id: id ?? this.#deps.ids.next(), priority, tries: 0, crashes: 0, publishedAt: now }
     })
-    const room = await this.#room(line)
+    const room = line.settings.limit === null ? Infinity : await this.#room(line, line.settings.limit)
     const sent = await abortable(this.#send(line, messages.slice(0, room), envelopes, signal), signal)
     return envelopes.map(({ id }, index) => {
       if (index >= room) return { status: 'failed', id, error: full(line) }
@@ -65,8 +65,9 @@ export class Post {
     const sent = new Array<Sent | undefined>(messages.length)
     let rest = messages.map((_, index) => index)
     for (let round = 0; rest.length > 0 && round < ROUNDS; round++) {
-      const parcels = await this.#parcels(line, messages, envelopes, rest)
-      const outcomes = await this.#deps.publisher.send(parcels, () => signal?.aborted ?? false)
+      const parcels = this.#parcels(line, messages, envelopes, rest)
+      const ready = parcels.every(isParcel) ? parcels : await Promise.all(parcels)
+      const outcomes = await this.#deps.publisher.send(ready, () => signal?.aborted ?? false)
       rest.forEach((index, at) => (sent[index] = outcomes[at]))
       rest = rest.filter((index) => sent[index] === 'unroutable')
       if (rest.length > 0) {
@@ -78,26 +79,23 @@ export class Post {
     return sent
   }
 
-  async #parcels(
+  #parcels(
     line: Line,
     messages: readonly OutgoingMessage[],
     envelopes: readonly Envelope[],
     indexes: readonly number[],
-  ): Promise<Parameters<Publisher['send']>[0]> {
-    const parcels = []
+  ): readonly (Parcel | Promise<Parcel>)[] {
+    const parcels: (Parcel | Promise<Parcel>)[] = []
     for (const index of indexes) {
       const [message, envelope] = [messages[index], envelopes[index]]
-      if (!message || !envelope) continue
-      const parcel = this.#deps.mover.parcel(line, Buffer.from(message.body), envelope, message.delayMs ?? 0)
-      parcels.push(parcel instanceof Promise ? await parcel : parcel)
+      if (message && envelope)
+        parcels.push(this.#deps.mover.parcel(line, Buffer.from(message.body), envelope, message.delayMs ?? 0))
     }
     return parcels
   }
 
   /** How many messages the queue takes. The server's own limit would lose delayed ones, so we look before. */
-  async #room(line: Line): Promise<number> {
-    const { limit } = line.settings
-    if (limit === null) return Infinity
+  async #room(line: Line, limit: number): Promise<number> {
     const { main, suspect } = line.names
     const waiting = await this.#deps.desk.ask(
       `counting the queue '${line.name}'`,
@@ -111,6 +109,10 @@ export class Post {
   #nowhere(line: Line): MusterError {
     return unavailable(this.#deps.config.address, `the queue '${line.name}' is deleted as often as we make it`)
   }
+}
+
+function isParcel(parcel: Parcel | Promise<Parcel>): parcel is Parcel {
+  return !(parcel instanceof Promise)
 }
 
 function full({ name, settings }: Line): MusterError {

@@ -62,7 +62,9 @@ export async function open(options: BackendOptions, address: ServerAddress): Pro
         checkQueue(name)
         checkMessages(messages)
         checkPriorities(messages, capabilities)
-        return messages.length === 0 ? [] : post.publish(await lines.enter(name), messages, signal)
+        if (messages.length === 0) return []
+        const line = lines.enter(name)
+        return post.publish(line instanceof Promise ? await line : line, messages, signal)
       }),
 
     receive: (request) =>

@@ -46,13 +46,17 @@ export class Topology {
       await this.#ladder.bind(channel, suspect)
     })
     line.declared = declared
-    declared.catch(() => this.forget(line))
+    declared.then(
+      () => (line.ready = line.declared === declared),
+      () => this.forget(line),
+    )
     return declared
   }
 
   /** Something of it was missing: the next use declares all again. */
   forget(line: Line): void {
     line.declared = undefined
+    line.ready = false
     this.#ladder.forget()
   }
 }

@@ -18,12 +18,14 @@ export class Work {
 
   /** Carries a call out. */
   async run<T>(call: () => Promise<T>, keepAlive = true): Promise<T> {
-    const running = keepAlive ? this.hold(call) : call()
+    if (keepAlive && ++this.#holding === 1) this.#ports.port1.ref()
+    const running = call()
     this.#calls.add(running)
     try {
       return await running
     } finally {
       this.#calls.delete(running)
+      if (keepAlive && --this.#holding === 0) this.#ports.port1.unref()
     }
   }
 
