@@ -7,6 +7,7 @@
  */
 import type { Clock } from '@muster/core'
 import type { Redis } from 'ioredis'
+import { importClient } from '../../client.js'
 import type { RedisConfig } from './config.js'
 import { ConnectionLost } from './errors.js'
 
@@ -40,7 +41,7 @@ export async function connect(
   { host, port, keepsAlive }: Purpose,
   clock: Clock,
 ): Promise<Connection> {
-  const { Redis, Command } = await import('ioredis')
+  const { Redis, Command } = await importClient('ioredis', () => import('ioredis'))
   const client = new Redis({ ...clientOptions(config), host, port })
   let last: Error | undefined
   client.on('error', (error: Error) => (last ??= error))

@@ -22,7 +22,15 @@ export async function greet(connection: Connection, config: RedisConfig): Promis
         if (!(error instanceof Error && / without any password configured /.test(error.message))) throw error
       })
   if (database === 0) await connection.call('ping', [], connectTimeoutMs)
-  else await connection.call('select', [String(database)], connectTimeoutMs)
+  else await connection.call('select', [String(database)], connectTimeoutMs).catch(noDatabase)
+}
+
+function noDatabase(error: unknown): never {
+  if (replyCode(error) !== 'ERR') throw error
+  throw new MusterError('CONFIG_INVALID', 'backend: the Redis server has no database of that number', {
+    hint: 'A server has 16 unless its configuration says otherwise, a Redis Cluster has only 0.',
+    cause: error,
+  })
 }
 
 /** What INFO says. */

@@ -86,7 +86,7 @@ local function saveSeq() if seq then redis.call('HSET', meta, 'seq', seq) end en
 `
 
 /**
- * Calls that must not happen twice: ARGV[1] is the number of the call, ARGV[2] is 1 where an answer to it may have got lost. Needs
+ * Calls that must not happen twice (those that change nothing need no `remember`): ARGV[1] is the number of the call, ARGV[2] is 1 where an answer to it may have got lost. Needs
  * `once`, a key that one caller uses for one call after the other.
  */
 export const ONCE = `
@@ -105,7 +105,8 @@ end
 /** Wakes one of those who wait. Needs `wake`. */
 export const RING = `
 local function ring()
-  if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
+  -- DEL removes nothing: it is there for when memory is full.
+  if redis.call('EXISTS', wake) == 0 and redis.call('DEL', wake) == 0 then redis.call('RPUSH', wake, '1') end
 end
 `
 

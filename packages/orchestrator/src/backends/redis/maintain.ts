@@ -131,7 +131,8 @@ for _, id in ipairs(ids) do
 end
 saveSeq()
 if #ids > 0 and not redis.call('HGET', meta, 'paused') then ring() end
-return remember(#ids .. ' ' .. last)
+local answer = #ids .. ' ' .. last
+return #ids > 0 and remember(answer) or answer
 `,
 )
 
@@ -181,7 +182,8 @@ if #chosen > 0 then
   redis.call('HDEL', state, unpack(chosen))
   tidy()
 end
-return remember(#chosen .. ' ' .. next_)
+local answer = #chosen .. ' ' .. next_
+return #chosen > 0 and remember(answer) or answer
 `,
 )
 

@@ -32,7 +32,8 @@ if before then return before end
 local messages = cmsgpack.unpack(ARGV[3])
 local delays = ARGV[5] and cmsgpack.unpack(ARGV[5])
 local count = #messages / 2
-local settings = redis.call('HMGET', meta, 'limit', 'paused', 'known')
+local settings = redis.call('HMGET', meta, 'limit', 'paused', 'known', 'seq')
+seq = tonumber(settings[4] or 0)
 local ids = {}
 for i = 1, count do ids[i] = messages[2 * i - 1] end
 local present = redis.call('HMGET', bodies, unpack(ids))
@@ -84,24 +85,23 @@ for i = 1, count do
   end
 end
 local answer = (settings[3] and '0' or '1') .. (all and 'A' or table.concat(codes))
-if taken > 0 then
-  if redis.call('HSET', bodies, '', '${DUMMY}', unpack(records)) > taken then redis.call('PERSIST', meta) end
-  local wakes = #line > 0
-  if wakes then redis.call('ZADD', ready, unpack(line)) end
-  if #later > 0 then
-    local published = string.format('%.0f', ${EPOCH_MS} + math.floor(now / 1000))
-    for i = 1, count do
-      if codes[i] == 'a' and tonumber(delays[i]) > 0 then
-        note(ids[i], one or tonumber(string.sub(ARGV[4], i, i)), published, 0, 0)
-      end
+if taken == 0 then return answer end
+if redis.call('HSET', bodies, '', '${DUMMY}', unpack(records)) > taken then redis.call('PERSIST', meta) end
+local wakes = #line > 0
+if wakes then redis.call('ZADD', ready, unpack(line)) end
+if #later > 0 then
+  local published = string.format('%.0f', ${EPOCH_MS} + math.floor(now / 1000))
+  for i = 1, count do
+    if codes[i] == 'a' and tonumber(delays[i]) > 0 then
+      note(ids[i], one or tonumber(string.sub(ARGV[4], i, i)), published, 0, 0)
     end
-    local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-    if #first == 0 or soonest < tonumber(first[2]) then wakes = true end
-    redis.call('ZADD', delayed, unpack(later))
   end
-  saveSeq()
-  if wakes and not settings[2] then ring() end
+  local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  if #first == 0 or soonest < tonumber(first[2]) then wakes = true end
+  redis.call('ZADD', delayed, unpack(later))
 end
+saveSeq()
+if wakes and not settings[2] then ring() end
 return remember(answer)
 `,
 )

@@ -36,7 +36,7 @@ local before = answered()
 if before then return before end
 local groups = cmsgpack.unpack(ARGV[3])
 local noted = redis.call('EXISTS', state) == 1
-local codes, size, all = {}, 0, true
+local codes, size, all, settled = {}, 0, true, 0
 for g = 1, #groups, 2 do
   local fence, ids = groups[g], groups[g + 1]
   local holders = redis.call('HMGET', held, unpack(ids))
@@ -50,6 +50,7 @@ for g = 1, #groups, 2 do
       codes[size], all = 'l', false
     end
   end
+  settled = settled + count
   if count > 0 then
     redis.call('HDEL', held, unpack(mine))
     redis.call('HDEL', bodies, unpack(mine))
@@ -58,6 +59,7 @@ for g = 1, #groups, 2 do
     letGo(fence, count)
   end
 end
+if settled == 0 then return table.concat(codes) end
 tidy()
 return remember(all and 'A' or table.concat(codes))
 `,
@@ -83,9 +85,10 @@ local before = answered()
 if before then return before end
 local items = cmsgpack.unpack(ARGV[3])
 local maxTries = tonumber(redis.call('HGET', meta, 'maxTries') or ${DEFAULT_SETTINGS.maxTries})
-local codes, wakes = {}, false
+local codes, wakes, changed = {}, false, false
 local function settle(fence, id, way, delay, reason)
   if redis.call('HGET', held, id) ~= fence or not live(fence, id) then return 'l' end
+  changed = true
   redis.call('HDEL', held, id)
   if moved then redis.call('ZREM', extended, id) end
   local place = oldPlace(fence, id)
@@ -124,7 +127,7 @@ for i = 1, #items, 5 do
 end
 saveSeq()
 if wakes and not redis.call('HGET', meta, 'paused') then ring() end
-return remember(table.concat(codes))
+return changed and remember(table.concat(codes)) or table.concat(codes)
 `,
 )
 
