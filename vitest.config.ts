@@ -12,6 +12,16 @@ const sources = {
 const built = { server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } } }
 const patient = { testTimeout: 60_000, hookTimeout: 60_000 }
 
+/**
+ * The promises P1 to P8 as a muster on a backend keeps them: `npm test` runs these on a server of each kind (MUSTER_TEST_BACKEND), and with
+ * the other integration tests on local. P4 is in wakeups.test.ts and wiped.test.ts, P6 the suite of the backends: they start their own
+ * servers. What leads without an orchestrator (silence, stuck) says nothing about a backend.
+ */
+const promises = [
+  'packages/cluster/test/integration/{crash,notebooks}.test.ts',
+  'packages/sdk/test/integration/{handle,open,secrets,unavailable}.test.ts',
+]
+
 export default defineConfig({
   test: {
     maxWorkers: 2,
@@ -35,6 +45,16 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['packages/*/test/integration/**/*.test.ts'],
+          globalSetup: ['tests/setup/engine.ts', 'tests/setup/backend.ts'],
+          ...built,
+          ...patient,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'promises',
+          include: promises,
           globalSetup: ['tests/setup/engine.ts', 'tests/setup/backend.ts'],
           ...built,
           ...patient,

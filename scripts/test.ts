@@ -30,6 +30,18 @@ const stage = (project: string, minutes: number): Step => ({
     run(tool('vitest', 'run', '--project', project), { env: environment, show: true, limitMs: minutes * 60_000 }),
 })
 
+/** The promises on a server of queues; on local the integration stage has run them. */
+const promises = (backend: string): Step => ({
+  name: `promises on ${backend}`,
+  counted: true,
+  run: () =>
+    run(tool('vitest', 'run', '--project', 'promises'), {
+      env: { ...environment, MUSTER_TEST_BACKEND: backend },
+      show: true,
+      limitMs: 5 * 60_000,
+    }),
+})
+
 const check: Step = { name: 'check', counted: true, run: () => run(tool('tsx', 'scripts/check.ts'), { show: true }) }
 
 const sweeping: Step = {
@@ -43,7 +55,16 @@ const sweeping: Step = {
 
 const engine = (await prerequisites()) ? await anEngine() : undefined
 if (engine !== undefined) {
-  const stages = [check, stage('workshop', 5), ...nodeSteps, stage('integration', 15), stage('examples', 5), sweeping]
+  const stages = [
+    check,
+    stage('workshop', 5),
+    ...nodeSteps,
+    stage('integration', 15),
+    promises('redis'),
+    promises('rabbitmq'),
+    stage('examples', 5),
+    sweeping,
+  ]
   const passed = await runSteps(stages, 1)
   await engine()
   const counts = tally.read()
