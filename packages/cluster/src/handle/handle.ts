@@ -121,14 +121,17 @@ export class JobHandle {
   }
 
   async #until(done: (job: JobRecord) => boolean, signal: AbortSignal | undefined): Promise<JobRecord> {
+    const now = await this.status()
+    if (done(now)) return now
     const { store, clock } = this.#deps
+    // Rings for an end of before it began to listen, too.
     const changes = new JobChanges(store, clock, this.id, signal, ENDINGS)
     const release = this.#deps.care()
     try {
       for (;;) {
+        await changes.next()
         const job = await this.status()
         if (done(job)) return job
-        await changes.next()
       }
     } finally {
       release()
