@@ -5,7 +5,7 @@
  * Invariant: what fails half-way is closed again, and no error repeats the text it was given: a URL may hold a password.
  */
 import { randomInt } from 'node:crypto'
-import { MusterError, silentLogger, systemClock, systemIds } from '@muster/core'
+import { silentLogger, systemClock, systemIds } from '@muster/core'
 import { parseAddress, type BackendConfig, type ServerAddress } from './address.js'
 import { isServerScheme, schemeOf, wrong, type ServerScheme } from './address-url.js'
 import type { BackendOptions, QueueBackend } from './backend.js'
@@ -14,18 +14,12 @@ import { Orchestrator } from './orchestrator.js'
 
 const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32
 
-/** A backend that is a server, spoken to through a client library that its users install. */
-interface ServerBackend {
-  readonly client: string
-  readonly load: () => Promise<(options: BackendOptions, address: ServerAddress) => Promise<QueueBackend>>
-}
+/** Gives the function that opens a backend which is a server. */
+type LoadBackend = () => Promise<(options: BackendOptions, address: ServerAddress) => Promise<QueueBackend>>
 
-const REDIS: ServerBackend = { client: 'ioredis', load: async () => (await import('./backends/redis/redis.js')).open }
-const RABBITMQ: ServerBackend = {
-  client: 'amqplib',
-  load: async () => (await import('./backends/rabbitmq/rabbitmq.js')).open,
-}
-const SERVERS: Readonly<Record<ServerScheme, ServerBackend>> = {
+const REDIS: LoadBackend = async () => (await import('./backends/redis/redis.js')).open
+const RABBITMQ: LoadBackend = async () => (await import('./backends/rabbitmq/rabbitmq.js')).open
+const SERVERS: Readonly<Record<ServerScheme, LoadBackend>> = {
   redis: REDIS,
   rediss: REDIS,
   amqp: RABBITMQ,
@@ -43,15 +37,10 @@ export async function openBackend(
   const tools = { namespace: 'muster', clock: systemClock, ids: systemIds, logger: silentLogger, ...options }
   const url = typeof where === 'string' ? where : where.url
   if (url === 'local') return (await import('./backends/local.js')).open(tools)
-  const server = serverOf(url)
+  const load = serverOf(url)
   const address = await parseAddress(where)
-  try {
-    return await (
-      await server.load()
-    )(tools, address)
-  } catch (error) {
-    throw isMissing(error, server.client) ? clientMissing(address.scheme, server.client) : error
-  }
+  const open = await load()
+  return open(tools, address)
 }
 
 /** Opens an orchestrator over `options.backend` and declares `options.queues`. */
@@ -78,7 +67,7 @@ function isBackend(chosen: string | BackendConfig | QueueBackend): chosen is Que
   return typeof chosen === 'object' && 'publish' in chosen
 }
 
-function serverOf(url: string): ServerBackend {
+function serverOf(url: string): LoadBackend {
   const scheme = schemeOf(url)
   const server = scheme !== undefined && isServerScheme(scheme) ? SERVERS[scheme] : undefined
   if (server) return server
@@ -89,21 +78,4 @@ function serverOf(url: string): ServerBackend {
     `expected 'local' or the URL of a queue server, got ${what}`,
     `Known are: ${known.join(', ')}.`,
   )
-}
-
-/** Whether an import failed because the package `client` is not installed; what it imports itself is another fault. */
-function isMissing(error: unknown, client: string): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    error.code === 'ERR_MODULE_NOT_FOUND' &&
-    error.message.includes(`'${client}'`)
-  )
-}
-
-function clientMissing(scheme: string, client: string): MusterError {
-  return new MusterError('CLIENT_MISSING', `backend: ${scheme}: needs the package ${client}, which is not installed`, {
-    hint: `Install it beside muster: npm i ${client}`,
-    details: { package: client },
-  })
 }

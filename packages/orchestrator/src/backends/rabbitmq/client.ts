@@ -4,6 +4,7 @@
  */
 import { MusterError } from '@muster/core'
 import type { ChannelModel, Options, SocketOptions } from 'amqplib'
+import { importClient } from '../../client.js'
 import { dialFailed } from './errors.js'
 import type { RabbitConfig } from './config.js'
 
@@ -25,8 +26,7 @@ export interface Connection {
 
 /** Connects to the first of the hosts that answers. `purpose` is what the server's listings show. Throws CONFIG_INVALID, BACKEND_UNAVAILABLE. */
 export async function connect(config: RabbitConfig, purpose: string): Promise<Connection> {
-  // Where it is not installed this throws, and open.ts says how to install it.
-  const library = await import('amqplib')
+  const library = await importClient('amqplib', () => import('amqplib'))
   let last: MusterError | undefined
   for (const { host, port } of config.address.hosts) {
     try {

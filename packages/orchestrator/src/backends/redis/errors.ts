@@ -28,6 +28,7 @@ const REMEDIES: Readonly<Record<string, Remedy>> = {
   LOADING: 'wait',
   BUSY: 'wait',
   TRYAGAIN: 'wait',
+  ASK: 'wait',
   CLUSTERDOWN: 'wait',
   MASTERDOWN: 'reconnect',
   READONLY: 'reconnect',
