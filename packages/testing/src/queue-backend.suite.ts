@@ -5,6 +5,7 @@
 import { describe } from 'vitest'
 import { crowdSection } from './queue-backend/crowd.js'
 import { deadSection } from './queue-backend/dead.js'
+import { faultHistorySection } from './queue-backend/fault-history.js'
 import { faultSection } from './queue-backend/faults.js'
 import { historySection } from './queue-backend/history.js'
 import type { QueueBackendFactory } from './queue-backend/kit.js'
@@ -30,6 +31,9 @@ export function queueBackendSuite(factory: QueueBackendFactory): void {
     describe('other processes', () => (capabilities.shared ? processSection(factory) : loneSection(factory)))
     if (server) describe('outages', () => outageSection(factory, server))
     describe('eight producers, eight consumers', () => crowdSection(factory))
-    describe('history', () => historySection(factory))
+    describe('history', () => {
+      historySection(factory)
+      faultHistorySection(factory)
+    })
   })
 }

@@ -223,7 +223,7 @@ async function stranded(
   const direct = await bench(factory, { namespace: b.namespace })
   const idle = b.receive({ waitMs: 60_000 })
   await direct.backend.publish(b.queue, [{ body: bytes('before') }])
-  only(await idle)
+  expect(await b.settle(only(await idle), { as: 'ack' })).toBe('settled')
   const waiting = persist(() => b.receive({ max: 1, waitMs: 60_000 }))
   proxy.strand()
   const began = performance.now()
