@@ -1,21 +1,21 @@
 /**
- * What the parts of one opened backend share: the link, the names of the keys, the numbers of calls, and the registry of queues. Invariant: a
+ * What the parts of one opened backend share: the server, the names of the keys, the numbers of calls, and the registry of queues. Invariant: a
  * call that must not happen twice has a number that was never used before and a slot that no other call uses meanwhile.
  */
 import type { Clock, Ids } from '@muster/core'
 import type { QueueSettings } from '../../backend.js'
 import type { Argument } from './connection.js'
 import { QueueKeys, registryKey } from './keys.js'
-import type { Link } from './link.js'
 import type { Script } from './lua.js'
 import { CONFIGURE } from './maintain.js'
+import type { Server } from './server.js'
 
 /** More names than this are not kept at hand. */
 const MAX_NAMES = 10_000
 
 /** The desk. */
 export class Desk {
-  readonly link: Link
+  readonly server: Server
   readonly clock: Clock
   readonly ids: Ids
   readonly namespace: string
@@ -28,8 +28,8 @@ export class Desk {
   #slots = 0
   #calls = 0
 
-  constructor({ link, clock, ids, namespace }: Pick<Desk, 'link' | 'clock' | 'ids' | 'namespace'>) {
-    this.link = link
+  constructor({ server, clock, ids, namespace }: Pick<Desk, 'server' | 'clock' | 'ids' | 'namespace'>) {
+    this.server = server
     this.clock = clock
     this.ids = ids
     this.namespace = namespace
@@ -58,7 +58,7 @@ export class Desk {
     const call = this.nextCall()
     try {
       const spell = (repeated: boolean): readonly Argument[] => [call, repeated ? '1' : '0', ...args]
-      return String(await this.link.run(script, keys, spell, { slot: `${this.instance}.${slot}`, after }))
+      return String(await this.server.run(script, keys, spell, { slot: `${this.instance}.${slot}`, after }))
     } finally {
       this.#freeSlots.push(slot)
     }
@@ -66,7 +66,7 @@ export class Desk {
 
   /** Changes the metadata of a queue; an undefined value leaves, an empty one removes. */
   async configure(keys: QueueKeys, fields: Readonly<Record<string, string>>): Promise<void> {
-    const unknown = await this.link.run(CONFIGURE, keys, () => Object.entries(fields).flat())
+    const unknown = await this.server.run(CONFIGURE, keys, () => Object.entries(fields).flat())
     if (unknown === 1) await this.register(keys)
   }
 
@@ -79,10 +79,10 @@ export class Desk {
 
   /** Enters a queue into the registry, which lies elsewhere in a cluster: first there, then in the queue, so that what fails is done again. */
   async register(keys: QueueKeys): Promise<void> {
-    await this.link.command('hset', registryKey(this.namespace), keys.encoded, keys.name)
+    await this.server.command('hset', registryKey(this.namespace), keys.encoded, keys.name)
     const declared = this.#declared.get(keys.name)
     const fields = { ...(declared && declaration(declared)), name: keys.name, known: '1' }
-    await this.link.run(CONFIGURE, keys, () => Object.entries(fields).flat())
+    await this.server.run(CONFIGURE, keys, () => Object.entries(fields).flat())
   }
 }
 

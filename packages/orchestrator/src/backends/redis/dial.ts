@@ -1,35 +1,67 @@
 /**
- * Making connections that are ready for commands. Invariant: what kind of server it is, and what its settings put at risk, is looked at once
- * per opened backend: at the first connection.
+ * From an address to a server: connections that are ready for commands, and a look at what answers. Invariant: what kind of server it is, and
+ * what its settings put at risk, is looked at once per opened backend, before anything else.
  */
-import type { Clock, Logger } from '@muster/core'
+import { MusterError, type Clock, type Logger } from '@muster/core'
+import { Cluster } from './cluster.js'
 import type { RedisConfig } from './config.js'
 import { connect, type Connection } from './connection.js'
 import { greet, readFacts, requireVersion, warnOfRisks } from './greet.js'
+import { Link } from './link.js'
+import type { Server } from './server.js'
+import { splitNode } from './slots.js'
 
-/** A function that connects; `keepsAlive`: whether calls under way keep the process alive. */
-export function dialer(
-  config: RedisConfig,
-  clock: Clock,
-  logger: Logger,
-): (keepsAlive: boolean) => Promise<Connection> {
-  let known = false
-  return async (keepsAlive) => {
-    const [first] = config.address.hosts
-    const { host, port } = first ?? { host: '127.0.0.1', port: 6379 }
+/** What opening stands on. */
+export interface DialDeps {
+  readonly config: RedisConfig
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: () => number
+}
+
+/** Connects to the server, or to the cluster, of an address. Throws CONFIG_INVALID and BACKEND_UNAVAILABLE. */
+export async function openServer({ config, clock, logger, random }: DialDeps): Promise<Server> {
+  const { hosts } = config.address
+  const dial = async (node: string, keepsAlive: boolean): Promise<Connection> => {
+    const [host, port] = splitNode(node)
     const connection = await connect(config, { host, port, keepsAlive }, clock)
     try {
       await greet(connection, config)
-      if (!known) {
-        const facts = await readFacts(connection)
-        requireVersion(facts, config)
-        await warnOfRisks(connection, facts, config, logger)
-        known = true
-      }
       return connection
     } catch (error) {
       connection.destroy()
       throw error
     }
   }
+  const linkTo = (node: string): Link =>
+    new Link({ config, clock, random, dial: (keepsAlive) => dial(node, keepsAlive) })
+
+  const seeds = hosts.map(({ host, port }) => `${host}:${port}`)
+  const { link, connection } = await firstThatAnswers(seeds.map(linkTo))
+  const facts = await readFacts(connection)
+  requireVersion(facts, config)
+  await warnOfRisks(connection, facts, config, logger)
+  if (facts.get('cluster_enabled') !== '1') {
+    if (seeds.length === 1) return link
+    link.close()
+    throw new MusterError('CONFIG_INVALID', 'backend: several hosts mean a Redis Cluster, but this server is in none', {
+      hint: 'Name one host.',
+    })
+  }
+  link.close()
+  const cluster = new Cluster({ clock, seeds, link: linkTo })
+  await cluster.open()
+  return cluster
+}
+
+async function firstThatAnswers(links: readonly Link[]): Promise<{ link: Link; connection: Connection }> {
+  let failure: unknown
+  for (const link of links) {
+    try {
+      return { link, connection: await link.open() }
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
 }

@@ -12,6 +12,7 @@ import type { Argument, Connection } from './connection.js'
 import { ConnectionLost, dialFailed, operationFailed, remedyOf, unavailable } from './errors.js'
 import type { QueueKeys } from './keys.js'
 import type { Script } from './lua.js'
+import type { RunOptions, Server, Spell } from './server.js'
 
 /** How long calls wait for a server that went away. Later ones fail at once until it is back. */
 const PATIENCE_MS = 5_000
@@ -22,15 +23,15 @@ export interface LinkDeps {
   readonly config: RedisConfig
   readonly clock: Clock
   readonly random: () => number
-  /** Makes a connection that is ready for commands. */
-  readonly dial: () => Promise<Connection>
+  /** Makes a connection that is ready for commands; `keepsAlive`: calls under way keep the process alive. */
+  readonly dial: (keepsAlive: boolean) => Promise<Connection>
 }
 
 /** One attempt at a call; `repeated` where an earlier one may have been carried out. */
 type Attempt = (connection: Connection, repeated: boolean) => Promise<unknown>
 
 /** The link. */
-export class Link {
+export class Link implements Server {
   readonly #deps: LinkDeps
   #connection: Connection | undefined
   #dialing: Promise<Connection> | undefined
@@ -52,13 +53,8 @@ export class Link {
     }
   }
 
-  /** Runs a script on the keys of a queue. `slot` is for scripts that have `once`; `args` gives the arguments of an attempt. */
-  run(
-    script: Script,
-    keys: QueueKeys,
-    args: (repeated: boolean) => readonly Argument[],
-    { slot, after }: { slot?: string | undefined; after?: Promise<unknown> | undefined } = {},
-  ): Promise<unknown> {
+  run(script: Script, keys: QueueKeys, args: Spell, options: RunOptions = {}): Promise<unknown> {
+    const { slot, after } = options
     const head = keys.head(script, slot)
     const evaluate = async (connection: Connection, repeated: boolean): Promise<unknown> => {
       // What was sent in order is repeated in order.
@@ -71,18 +67,21 @@ export class Link {
         return connection.call('eval', [script.source, ...rest])
       }
     }
-    return this.attempt(evaluate)
+    return this.#attempt(evaluate, options.repeated ?? false)
   }
 
-  /** Runs a command that may be carried out twice. */
-  command(name: string, ...args: readonly Argument[]): Promise<unknown> {
-    return this.attempt((connection) => connection.call(name, args))
+  command(name: string, key: string, ...args: readonly Argument[]): Promise<unknown> {
+    return this.#attempt((connection) => connection.call(name, [key, ...args]), false)
+  }
+
+  listen(): Promise<Connection> {
+    return this.#deps.dial(false)
   }
 
   /** Tries until it succeeds, or until trying does not help. Throws typed errors only. */
-  async attempt(attempt: Attempt): Promise<unknown> {
+  async #attempt(attempt: Attempt, repeatedBefore: boolean): Promise<unknown> {
     const { clock, config } = this.#deps
-    let repeated = false
+    let repeated = repeatedBefore
     let giveUpAt: number | undefined
     for (let pauseMs = PAUSE_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)) {
       let used: Connection | undefined
@@ -96,7 +95,7 @@ export class Link {
         giveUpAt ??= clock.monotonic() + PATIENCE_MS
         if (remedy === 'give-up' || remedy === 'load' || clock.monotonic() >= giveUpAt)
           throw operationFailed(config.address, error, repeated)
-        if (remedy !== 'repeat') await clock.sleep(this.#jitter(pauseMs))
+        if (remedy !== 'repeat' || pauseMs > PAUSE_MIN_MS) await clock.sleep(this.#jitter(pauseMs))
       }
     }
   }
@@ -139,7 +138,7 @@ export class Link {
   async #dialOnce(): Promise<Connection> {
     const { clock, dial } = this.#deps
     try {
-      const connection = await dial()
+      const connection = await dial(true)
       this.#connection = connection
       this.#downSince = undefined
       this.#failures = 0

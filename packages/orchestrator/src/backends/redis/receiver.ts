@@ -5,7 +5,6 @@
 import { TaskGroup } from '@muster/core'
 import type { RawDelivery, ReceiveRequest } from '../../backend.js'
 import { Bell } from './bell.js'
-import type { Connection } from './connection.js'
 import type { Desk } from './desk.js'
 import { Ends } from './ends.js'
 import { POKE } from './maintain.js'
@@ -16,8 +15,6 @@ import { Hold, type Ledger } from './receipts.js'
 export interface ReceiverDeps {
   readonly desk: Desk
   readonly ledger: Ledger
-  /** A connection for blocking reads. */
-  readonly dial: () => Promise<Connection>
   /** Gives deliveries back uncounted. */
   readonly giveBack: (deliveries: readonly RawDelivery[]) => Promise<void>
 }
@@ -105,11 +102,11 @@ export class Receiver {
 
   async #claim({ queue, max, leaseMs }: ReceiveRequest): Promise<Look> {
     const { desk, ledger } = this.#deps
-    const { clock, instance, link } = desk
+    const { clock, instance, server } = desk
     const fence = `${instance}${desk.nextCall()}`
     const leaseUntil = clock.monotonic() + leaseMs
     const fixed = [String(max), fence, String(leaseMs), ledger.holdsSuspect(queue, clock.monotonic()) ? '0' : '1']
-    const reply = await link.run(RECEIVE, desk.keys(queue), (repeated) => [...fixed, repeated ? '1' : '0'])
+    const reply = await server.run(RECEIVE, desk.keys(queue), (repeated) => [...fixed, repeated ? '1' : '0'])
     const [dueMs] = reply as ReceiveReply
     const deliveries: RawDelivery[] = []
     eachHanded(reply as ReceiveReply, ({ id, body, priority, tries, crashes, publishedAt }) => {
@@ -121,14 +118,15 @@ export class Receiver {
   }
 
   #bell(queue: string): Bell {
-    const { desk, dial } = this.#deps
+    const { desk } = this.#deps
     let bell = this.#bells.get(queue)
     if (bell === undefined) {
       const keys = desk.keys(queue)
       const poke = async (): Promise<void> => {
-        await desk.link.run(POKE, keys, () => [])
+        await desk.server.run(POKE, keys, () => [])
       }
-      bell = new Bell({ clock: desk.clock, key: keys.key('wake'), dial, poke })
+      const key = keys.key('wake')
+      bell = new Bell({ clock: desk.clock, key, dial: () => desk.server.listen(key), poke })
       this.#bells.set(queue, bell)
     }
     return bell

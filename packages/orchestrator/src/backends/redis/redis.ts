@@ -25,8 +25,7 @@ import {
 } from '../../checks.js'
 import { readConfig } from './config.js'
 import { Desk } from './desk.js'
-import { dialer } from './dial.js'
-import { Link } from './link.js'
+import { openServer } from './dial.js'
 import { publish } from './publisher.js'
 import { Ledger } from './receipts.js'
 import { Receiver } from './receiver.js'
@@ -48,15 +47,13 @@ export async function open(options: BackendOptions, address: ServerAddress): Pro
   const { clock, ids, logger, namespace } = options
   const config = readConfig(address, namespace)
   const random = (): number => parseInt(ids.token().slice(0, 8), 16) / 2 ** 32
-  const dial = dialer(config, clock, logger)
-  const link = new Link({ config, clock, random, dial: () => dial(true) })
-  await link.open()
+  const server = await openServer({ config, clock, logger, random })
 
-  const desk = new Desk({ link, clock, ids, namespace })
+  const desk = new Desk({ server, clock, ids, namespace })
   const ledger = new Ledger()
   const settler = new Settler({ desk, ledger, onSuspectGone: (queue) => receiver.ring(queue) })
   const giveBack = settler.giveBack.bind(settler)
-  const receiver: Receiver = new Receiver({ desk, ledger, dial: () => dial(false), giveBack })
+  const receiver: Receiver = new Receiver({ desk, ledger, giveBack })
   const underWay = new Set<Promise<unknown>>()
   let closed = false
 
@@ -139,7 +136,7 @@ export async function open(options: BackendOptions, address: ServerAddress): Pro
       closed = true
       await receiver.close()
       await Promise.allSettled(underWay)
-      link.close()
+      server.close()
     }),
   }
 }

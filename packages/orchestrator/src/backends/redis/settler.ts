@@ -80,7 +80,7 @@ export class Settler {
         const began = desk.clock.monotonic()
         const list = part.flatMap(({ extension, hold }) => [hold.fence, hold.id, String(extension.leaseMs)])
         const keys = desk.keys(part[0]?.hold.queue ?? '')
-        const answer = await orUnconfirmed(desk.link.run(EXTEND, keys, () => [pack(list)]))
+        const answer = await orUnconfirmed(desk.server.run(EXTEND, keys, () => [pack(list)]))
         part.forEach(({ extension, hold, index }, n) => {
           const outcome = answer === undefined ? 'unconfirmed' : extended(answer[n], hold, ledger)
           if (outcome === 'extended') hold.leaseUntil = began + extension.leaseMs

@@ -15,7 +15,7 @@ const MAX_PAGE_BYTES = 2 ** 23
 /** How full a queue is, after everything that is due has happened. */
 export async function counts(desk: Desk, queue: string): Promise<QueueCounts> {
   for (;;) {
-    const reply = (await desk.link.run(COUNTS, desk.keys(queue), () => [])) as number[]
+    const reply = (await desk.server.run(COUNTS, desk.keys(queue), () => [])) as number[]
     const [ready = 0, delayed = 0, leased = 0, dead = 0, oldestUs = -1, paused = 0, more = 0] = reply
     if (more === 1) continue
     return { ready, delayed, leased, dead, oldestMs: oldestUs < 0 ? null : oldestUs / 1_000, paused: paused === 1 }
@@ -27,7 +27,7 @@ export async function browseDead(desk: Desk, queue: string, limit: number, curso
   const letters: DeadLetter[] = []
   for (let last = cursor; ;) {
     const args = [last, String(Math.min(STEP, limit - letters.length)), String(MAX_PAGE_BYTES)]
-    const reply = await desk.link.run(BROWSE, desk.keys(queue), () => args)
+    const reply = await desk.server.run(BROWSE, desk.keys(queue), () => args)
     const [list, bodies, states, more] = reply as [Buffer, Buffer[], Buffer[], number]
     const names = unpackTexts(list)
     bodies.forEach((body, n) => letters.push(deadLetter(names[2 * n] ?? '', body, String(states[n]))))
@@ -109,13 +109,13 @@ function* steps(ids: readonly string[] | undefined): Generator<readonly string[]
 /** The names of the queues, sorted. Those that were forgotten leave the registry. */
 export async function list(desk: Desk): Promise<string[]> {
   const registry = registryKey(desk.namespace)
-  const names = ((await desk.link.command('hvals', registry)) as Buffer[]).map(String)
-  const known = await Promise.all(names.map((name) => desk.link.command('exists', desk.keys(name).key('meta'))))
+  const names = ((await desk.server.command('hvals', registry)) as Buffer[]).map(String)
+  const known = await Promise.all(names.map((name) => desk.server.command('exists', desk.keys(name).key('meta'))))
   const forgotten = names.filter((_, n) => known[n] !== 1)
   for (const name of forgotten) {
-    await desk.link.command('hdel', registry, encodeName(name))
+    await desk.server.command('hdel', registry, encodeName(name))
     // Somebody may have published meanwhile; whoever does later finds that the registry does not know the queue.
-    if ((await desk.link.command('exists', desk.keys(name).key('meta'))) === 1) await desk.register(desk.keys(name))
+    if ((await desk.server.command('exists', desk.keys(name).key('meta'))) === 1) await desk.register(desk.keys(name))
   }
   return names.filter((_, n) => known[n] === 1).sort()
 }
