@@ -19,3 +19,15 @@ it('gives tokens of 128 bits that never repeat', () => {
   for (const token of tokens) expect(token).toMatch(/^[0-9a-f]{32}$/)
   expect(new Set(tokens).size).toBe(tokens.length)
 })
+
+it('keeps the order and stays unique over many counters and milliseconds, and tells the time of birth', () => {
+  const began = Date.now()
+  const ids = Array.from({ length: 200_000 }, () => systemIds.next())
+  for (const [index, id] of ids.entries())
+    if (index > 0 && id <= ids[index - 1]!) expect.fail(`${ids[index - 1]} before ${id}`)
+  expect(ids.every(isJobId)).toBe(true)
+  const born = parseInt(ids[0]!.slice(0, 8) + ids[0]!.slice(9, 13), 16)
+  expect(born).toBeGreaterThanOrEqual(began - 1)
+  expect(born).toBeLessThanOrEqual(Date.now() + 1)
+  expect(new Set(ids.map((id) => id.slice(-12))).size).toBeGreaterThan(199_990)
+})

@@ -26,6 +26,17 @@ export interface Waiter {
   hand(deliveries: RawDelivery[]): void
 }
 
+/** A message on its way in. */
+export interface NewMessage {
+  readonly id: string
+  /** Whether the id was made for it. */
+  readonly born: boolean
+  /** The bytes as a string of one character each. */
+  readonly body: string
+  readonly priority: number
+  readonly delayMs: number
+}
+
 // setTimeout fires at once beyond 2^31 ms: a far deadline is reached in several steps.
 const LONGEST_TIMER_MS = 2 ** 30
 
@@ -37,7 +48,7 @@ export class LocalQueue {
   declared = false
   readonly #name: string
   readonly #clock: Clock
-  readonly #onGone: (message: Message) => void
+  readonly #onGone: (bodyBytes: number) => void
   readonly #places = new Places()
   #paused = false
   #seq = 0
@@ -45,7 +56,7 @@ export class LocalQueue {
   #timer: { readonly at: number; readonly cancel: () => void } | undefined
 
   /** `onGone` hears of each message that leaves the queue for good. */
-  constructor(name: string, settings: QueueSettings, clock: Clock, onGone: (message: Message) => void) {
+  constructor(name: string, settings: QueueSettings, clock: Clock, onGone: (bodyBytes: number) => void) {
     this.#name = name
     this.settings = settings
     this.#clock = clock
@@ -72,15 +83,15 @@ export class LocalQueue {
   advance(): void {
     const { delayed, leased } = this.#places
     const now = this.#clock.monotonic()
-    for (let next = delayed.peek(); next && next.key <= now; next = delayed.peek()) this.#join(next)
+    for (let next = delayed.peek(); next && next.key <= now; next = delayed.peek()) this.#join(next, now)
     for (let next = leased.peek(); next && next.key <= now; next = leased.peek()) this.#crash(next)
     this.serve()
   }
 
   /** Takes a message in. */
   add(
-    { id, body, priority, publishedAt }: Pick<Message, 'id' | 'body' | 'priority' | 'publishedAt'>,
-    delayMs: number,
+    { id, born, body, priority, delayMs }: NewMessage,
+    { publishedAt, now }: { readonly publishedAt: number; readonly now: number },
   ): void {
     // Spelt out, not spread: all messages have one shape, which makes this path fast.
     const message: Message = {
@@ -97,8 +108,11 @@ export class LocalQueue {
       key: 0,
       seq: 0,
       index: -1,
+      before: undefined,
+      after: undefined,
     }
-    this.#enter(message, delayMs)
+    this.#places.meet(message, born)
+    this.#enter(message, delayMs, now)
   }
 
   /** Hands out at most `max`, in order. */
@@ -181,7 +195,7 @@ export class LocalQueue {
       if (!death || death.seq <= after) continue
       if (letters.length === limit) return { letters, cursor: String(last) }
       const { seq, ...how } = death
-      letters.push({ id, body: Buffer.from(body), priority, tries, crashes, publishedAt, ...how })
+      letters.push({ id, body: Buffer.from(body, 'latin1'), priority, tries, crashes, publishedAt, ...how })
       last = seq
     }
     return { letters }
@@ -190,10 +204,11 @@ export class LocalQueue {
   /** Puts dead letters back in line, oldest death first. */
   redrive(which: { limit?: number; ids?: readonly string[] }): number {
     const chosen = this.#places.select({ ...which, state: 'dead' }, this.#clock.now())
+    const now = this.#clock.monotonic()
     for (const message of chosen) {
       message.death = undefined
       message.tries = message.crashes = 0
-      this.#join(message)
+      this.#join(message, now)
     }
     this.serve()
     return chosen.length
@@ -212,37 +227,38 @@ export class LocalQueue {
     this.#timer = undefined
   }
 
-  #enter(message: Message, delayMs: number): void {
-    if (delayMs === 0) return this.#join(message)
-    const due = this.#clock.monotonic() + delayMs
+  #enter(message: Message, delayMs: number, now: number): void {
+    if (delayMs === 0) return this.#join(message, now)
+    const due = now + delayMs
     message.seq = ++this.#seq
     this.#places.move(message, 'delayed', due)
     this.#watch(due)
   }
 
-  #join(message: Message): void {
+  #join(message: Message, now: number): void {
     message.seq = ++this.#seq
-    message.since = this.#clock.monotonic()
+    message.since = now
     this.#places.move(message, 'ready')
   }
 
   #lease(message: Message, until: number): RawDelivery {
     const { id, body, priority, tries, crashes, publishedAt } = message
-    const receipt = (message.lease = new Lease(this.#name, id))
+    const receipt = (message.lease = new Lease(this.#name, this.#places, message))
     this.#places.move(message, 'leased', until)
-    return { id, body: Buffer.from(body), priority, tries, crashes, publishedAt, leaseUntil: until, receipt }
+    return { id, body: Buffer.from(body, 'latin1'), priority, tries, crashes, publishedAt, leaseUntil: until, receipt }
   }
 
   #held(receipt: Receipt): Message | 'already-settled' | 'lease-lost' {
-    const message = this.#places.get(receipt.id)
-    if (message?.lease === receipt) return message
-    return receipt instanceof Lease && receipt.settled ? 'already-settled' : 'lease-lost'
+    if (!(receipt instanceof Lease)) return 'lease-lost'
+    // Of another backend, or of this queue before it was forgotten: not held here, whatever it says of itself.
+    if (receipt.places === this.#places && receipt.message.lease === receipt) return receipt.message
+    return receipt.settled ? 'already-settled' : 'lease-lost'
   }
 
   #retry(message: Message, delayMs: number, reason: string): SettleOutcome {
     message.tries++
     if (message.tries >= this.settings.maxTries) return this.#bury(message, 'max-tries', reason)
-    this.#enter(message, delayMs)
+    this.#enter(message, delayMs, this.#clock.monotonic())
     return 'settled'
   }
 
@@ -260,8 +276,8 @@ export class LocalQueue {
   }
 
   #forget(message: Message): void {
+    this.#onGone(message.body.length)
     this.#places.forget(message)
-    this.#onGone(message)
   }
 
   /** Sees to it that a timer fires by `deadline`. One that fires too soon looks again; none is ever put off. */

@@ -15,6 +15,7 @@ import {
   type PublishOutcome,
   type QueueBackend,
   type RawDelivery,
+  type Receipt,
   type ReceiveRequest,
 } from '../backend.js'
 import {
@@ -59,7 +60,7 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
     checkQueue(name)
     let queue = queues.get(name)
     if (queue === undefined) {
-      queue = new LocalQueue(name, DEFAULT_SETTINGS, clock, ({ body }) => (bytes -= body.length + OVERHEAD_BYTES))
+      queue = new LocalQueue(name, DEFAULT_SETTINGS, clock, (length) => (bytes -= length + OVERHEAD_BYTES))
       queues.set(name, queue)
     }
     queue.advance()
@@ -76,25 +77,40 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
     }
   }
 
+  /** Does something for each item in its queue, in order; neighbours of one queue enter it once. */
+  function inQueues<I extends { readonly receipt: Receipt }, O>(
+    batch: readonly I[],
+    work: (queue: LocalQueue, item: I) => O,
+  ): O[] {
+    const outcomes: O[] = []
+    while (outcomes.length < batch.length) {
+      const name = batch[outcomes.length]?.receipt.queue ?? ''
+      use(name, (queue) => {
+        for (let item = batch[outcomes.length]; item?.receipt.queue === name; item = batch[outcomes.length])
+          outcomes.push(work(queue, item))
+        queue.serve()
+      })
+    }
+    return outcomes
+  }
+
   function leave(name: string, queue: LocalQueue): void {
     if (!queue.idle) return
     queue.stop()
     queues.delete(name)
   }
 
-  function store(name: string, queue: LocalQueue, message: OutgoingMessage): PublishOutcome {
-    const { id = ids.next(), body, priority = 5, delayMs = 0 } = message
-    if (queue.has(id)) return { status: 'duplicate', id }
-    const size = body.length + OVERHEAD_BYTES
-    const full = queue.full
-      ? `at its limit of ${queue.settings.limit} messages`
-      : bytes + size > maxBytes
-        ? 'out of memory'
-        : undefined
-    if (full) return { status: 'failed', id, error: new MusterError('QUEUE_FULL', `queue ${name} is ${full}`) }
-    bytes += size
-    queue.add({ id, body: Buffer.from(body), priority, publishedAt: clock.now() }, delayMs)
-    return { status: 'accepted', id }
+  function store(name: string, queue: LocalQueue, messages: readonly OutgoingMessage[]): PublishOutcome[] {
+    const times = { publishedAt: clock.now(), now: clock.monotonic() }
+    return messages.map(({ id: given, body, priority = 5, delayMs = 0 }) => {
+      const id = given ?? ids.next()
+      if (given !== undefined && queue.has(given)) return { status: 'duplicate', id }
+      const size = body.length + OVERHEAD_BYTES
+      if (queue.full || bytes + size > maxBytes) return { status: 'failed', id, error: full(name, queue) }
+      bytes += size
+      queue.add({ id, born: given === undefined, body: textOf(body), priority, delayMs }, times)
+      return { status: 'accepted', id }
+    })
   }
 
   /** Waits in the queue's row of receivers. Whatever ends the wait takes it out of the row first, so no delivery is handed to nobody. */
@@ -133,7 +149,7 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
       if (signal?.aborted) throw abortReason(signal)
       checkMessages(messages)
       return use(name, (queue) => {
-        const outcomes = messages.map((message) => store(name, queue, message))
+        const outcomes = store(name, queue, messages)
         queue.serve()
         return outcomes
       })
@@ -152,18 +168,12 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
 
     settle: async (batch) => {
       checkSettlements(batch)
-      return batch.map((item) =>
-        use(item.receipt.queue, (queue) => {
-          const outcome = queue.settle(item)
-          queue.serve()
-          return outcome
-        }),
-      )
+      return inQueues(batch, (queue, item) => queue.settle(item))
     },
 
     extend: async (batch) => {
       checkExtensions(batch, LOCAL_CAPABILITIES)
-      return batch.map(({ receipt, leaseMs }) => use(receipt.queue, (queue) => queue.extend(receipt, leaseMs)))
+      return inQueues(batch, (queue, { receipt, leaseMs }) => queue.extend(receipt, leaseMs))
     },
 
     counts: async (name) => use(name, (queue) => queue.counts()),
@@ -200,4 +210,14 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
       queues.clear()
     },
   }
+}
+
+function full(name: string, { settings, full: atLimit }: LocalQueue): MusterError {
+  const why = atLimit ? `at its limit of ${settings.limit} messages` : 'out of memory'
+  return new MusterError('QUEUE_FULL', `queue ${name} is ${why}`)
+}
+
+function textOf(body: Uint8Array): string {
+  const bytes = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  return bytes.toString('latin1')
 }
