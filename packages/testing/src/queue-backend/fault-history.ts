@@ -10,11 +10,12 @@ export function faultHistorySection(factory: QueueBackendFactory): void {
   const seed = Number(process.env['MUSTER_SEED'] ?? Math.floor(Math.random() * 2 ** 32))
   test(`33 ${OPERATIONS} operations of four actors under faults: nothing is lost (seed ${seed})`, async () => {
     const report = await runQueueHistory(factory, { seed, operations: OPERATIONS })
-    const { lost, duplicates, problems, faults, figures, allowedDuplicates } = report
+    const { lost, stories, duplicates, problems, faults, figures, allowedDuplicates } = report
     console.info(
       `history of ${factory.name} under faults, seed ${seed}: lost = ${lost.length}, duplicates = ${duplicates}`,
       JSON.stringify({ ...figures, ...faults }),
     )
+    if (stories.length > 0) console.info(stories.join('\n'))
     expect({ lost, problems }).toEqual({ lost: [], problems: [] })
     expect(duplicates).toBeLessThanOrEqual(allowedDuplicates)
     expect(figures.acked).toBeGreaterThan(OPERATIONS / 20)

@@ -83,10 +83,10 @@ export class Actor {
       delayMs: this.#random() < 0.3 ? this.#int(1, 60) : 0,
       priority: priorities ? this.#int(0, 9) : 5,
     }))
-    this.#journal.write({ is: 'publishing', ids: batch.map(({ id }) => id) })
+    this.#journal.write({ is: 'publishing', ids: batch.map(({ id }) => id), at: hostNow() })
     const outcomes = await this.#backend.publish(queue, batch)
     const ids = outcomes.filter(({ status }) => status === 'accepted').map(({ id }) => id)
-    this.#journal.write({ is: 'accepted', ids })
+    this.#journal.write({ is: 'accepted', ids, at: hostNow() })
     for (const { status, id } of outcomes) if (status === 'duplicate') this.#wrong(`${id} is new, yet a duplicate`)
   }
 

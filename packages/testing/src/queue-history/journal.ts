@@ -9,8 +9,8 @@ import type { Settlement, SettleOutcome } from '@muster/orchestrator'
 /** One line. Times are milliseconds of the host's monotonic clock, which is the same for all processes. */
 export type Entry =
   /** About to publish; whether these are in is unknown until `accepted`. */
-  | { readonly is: 'publishing'; readonly ids: readonly string[] }
-  | { readonly is: 'accepted'; readonly ids: readonly string[] }
+  | { readonly is: 'publishing'; readonly ids: readonly string[]; readonly at: number }
+  | { readonly is: 'accepted'; readonly ids: readonly string[]; readonly at: number }
   | {
       readonly is: 'received'
       readonly delivery: string

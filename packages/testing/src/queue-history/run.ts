@@ -60,6 +60,7 @@ export async function runQueueHistory(factory: QueueBackendFactory, options: His
   const cast = new Cast({ factory, backend, namespace, directory, config, queue, seed })
   const random = seeded(seed)
   const broken: [number, number][] = []
+  const names: Fault[] = []
   const faults: Record<Fault, number> = { kill: 0, freeze: 0, cut: 0, restart: 0 }
   const deeds: Record<Fault, (() => Promise<void>) | undefined> = {
     kill: capabilities.shared ? () => cast.kill(random()) : undefined,
@@ -78,6 +79,7 @@ export async function runQueueHistory(factory: QueueBackendFactory, options: His
       const from = hostNow()
       await deed()
       broken.push([from, hostNow() + (fault === 'freeze' ? FROZEN_MS : 0)])
+      names.push(fault)
       faults[fault]++
       log(`${cast.done} operations, ${fault}`)
     }
@@ -85,7 +87,7 @@ export async function runQueueHistory(factory: QueueBackendFactory, options: His
     await drain(backend, queue, new Journal(directory, 'drain'))
     const entries = readJournals(directory)
     const dead = await deadLetters(backend, queue, entries.length)
-    const verdict = judge(entries, { dead, faults: broken })
+    const verdict = judge(entries, { dead, names, faults: broken })
     const window = ACTORS * (MOST_HELD + MOST_PUBLISHED)
     const struck = Object.values(faults).reduce((sum, count) => sum + count)
     const allowedDuplicates = capabilities.dedup && capabilities.atomicMove ? 0 : struck * window

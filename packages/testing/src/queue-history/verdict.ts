@@ -8,6 +8,8 @@ import type { Entry } from './journal.js'
 export interface Verdict {
   /** Accepted messages of which nothing is left and nothing was heard. */
   readonly lost: readonly string[]
+  /** What was written down about the first of the lost, and when what was broken, in order, by seconds. */
+  readonly stories: readonly string[]
   /** How often a message was handed out, or acknowledged, after it had been acknowledged. */
   readonly duplicates: number
   /** Whatever must not be. */
@@ -17,6 +19,8 @@ export interface Verdict {
 
 /** What the journals do not know. */
 export interface Outside {
+  /** What was broken at each of `faults`. */
+  readonly names: readonly string[]
   /** The ids of all dead letters at the end. */
   readonly dead: ReadonlySet<string>
   /** When something was broken, from and to. */
@@ -59,7 +63,8 @@ export function judge(entries: readonly Entry[], outside: Outside): Verdict {
     unknown: mayBeAcked.size,
     dead: outside.dead.size,
   }
-  return { lost, duplicates, problems, figures }
+  const stories = lost.slice(0, 5).flatMap((id) => storyOf(id, entries, outside))
+  return { lost, stories, duplicates, problems, figures }
 }
 
 function isAck({ as, outcome }: Kind<'settled'>): boolean {
@@ -108,4 +113,20 @@ function groupById<T extends { readonly id: string }>(items: readonly T[]): Map<
     else groups.set(item.id, [item])
   }
   return groups
+}
+
+/** All that is known of a message, among the faults. */
+function storyOf(id: string, entries: readonly Entry[], { faults, names }: Outside): string[] {
+  const start = faults[0]?.[0] ?? 0
+  const since = (at: number): string => ((at - start) / 1_000).toFixed(3)
+  const lines = entries.flatMap((entry) => {
+    if ('ids' in entry) return entry.ids.includes(id) ? [{ at: entry.at, text: entry.is }] : []
+    if (!('id' in entry) || entry.id !== id) return []
+    const { is, at, delivery } = entry
+    const how = 'as' in entry ? ` as ${entry.as}` : ` until ${since(entry.until)}, ${entry.tries}/${entry.crashes}`
+    return [{ at, text: `${is} by ${delivery}${how}${'outcome' in entry ? `: ${entry.outcome}` : ''}` }]
+  })
+  const broken = faults.map(([from, to], n) => ({ at: from, text: `(${names[n] ?? ''} until ${since(to)})` }))
+  const told = [...lines, ...broken].sort((x, y) => x.at - y.at)
+  return [`${id}:`, ...told.map(({ at, text }) => `  ${since(at)} ${text}`)]
 }
