@@ -18,14 +18,37 @@ const AT_ONCE_MS = 500
 /** The longest that a backend takes to know that its server is gone: three heartbeats of RabbitMQ, and a moment. */
 const CLOSED_MS = 20_000
 
-const SERVERS = { redis: startRedis, rabbitmq: startRabbit } as const
+/** A server, and how it loses all that it holds while everybody is connected. */
+interface Lossy {
+  readonly server: QueueServer
+  wipe(): Promise<void>
+}
+
+const SERVERS = {
+  redis: async (): Promise<Lossy> => {
+    const server = await startRedis()
+    const wipe = async (): Promise<void> => {
+      expect((await server.exec('redis-cli flushall')).stdout).toContain('OK')
+    }
+    return { server, wipe }
+  },
+  rabbitmq: async (): Promise<Lossy> => {
+    const server = await startRabbit()
+    const all = `[rabbit_amqqueue:delete(Q, false, false, <<"muster">>) || Q <- rabbit_amqqueue:list(<<"/">>)], gone.`
+    const wipe = async (): Promise<void> => {
+      expect((await server.ctl('eval', all)).stdout).toContain('gone')
+    }
+    return { server, wipe }
+  },
+} as const
 
 describe.each(['redis', 'rabbitmq'] as const)('wake-ups through %s', (name) => {
   let server: QueueServer
+  let wipe: () => Promise<void>
   let world: World
   let other: World
   beforeAll(async () => {
-    server = await SERVERS[name]()
+    ;({ server, wipe } = await SERVERS[name]())
     world = await World.make('wakeups')
     other = await World.make('wakeups')
   })
@@ -96,7 +119,7 @@ describe.each(['redis', 'rabbitmq'] as const)('wake-ups through %s', (name) => {
       expect((await (await submitter.submit(script('true'))).wait()).state).toBe('completed')
   })
 
-  it('P4 while the server is down a submit neither waits nor fails, its job starts within a second, and one warning says so; up again, it is used again', async () => {
+  it('P4 while the server is down a submit neither waits nor fails, its job starts within a second, and one warning says so; up again, or emptied, it is used again', async () => {
     const warnings: MusterError[] = []
     const leader = await opened('lead', { tuning: SWEEPS })
     await leads(leader)
@@ -118,6 +141,10 @@ describe.each(['redis', 'rabbitmq'] as const)('wake-ups through %s', (name) => {
     }
     await expect.poll(three, { timeout: 30_000 }).toBeLessThan(AT_ONCE_MS)
     expect(warnings).toHaveLength(1)
+
+    await wipe()
+    expect(await delayOf(submitter)).toBeLessThan(2_000)
+    await expect.poll(three, { timeout: 30_000 }).toBeLessThan(AT_ONCE_MS)
   })
 
   it('P4 a server that hangs holds up neither a submit nor a close', async () => {
