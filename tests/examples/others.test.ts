@@ -21,3 +21,8 @@ test('the notebook, all cells in one go', async () => {
   expect(lines.at(-2)).toMatch(/spirals\.svg$/)
   expect(lines.at(-1)).toBe('completed')
 })
+
+test('queues alone, in ten lines', async () => {
+  const lines = await home.node(['--import', 'tsx', example('queue.ts')])
+  expect(lines).toEqual(["sent { to: 'alan' }", "sent { to: 'ada' }", 'dead nobody no such address'])
+})

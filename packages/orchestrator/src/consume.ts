@@ -5,6 +5,7 @@
  * A handler that returns acknowledges; one that throws retries later. A slot is free again when its handler has ended and its settlement
  * has arrived. Nothing on this path makes a timer, a promise or a controller for a message unless its handler asks for one.
  */
+import type { MusterError } from '@muster/core'
 import type { z } from 'zod'
 import type { ExtendOutcome, RawDelivery, Settlement } from './backend.js'
 import { decodeChecked } from './body.js'
@@ -45,7 +46,14 @@ export class Consumer implements Holder {
   #suspect: HeldDelivery | undefined
   #pulling = false
 
-  constructor(queue: KnownQueue, handler: Handler<never>, options: z.output<typeof consumeOptions>, engine: Engine) {
+  /** `onEnded` hears when nothing comes any more, because asking again cannot help. */
+  constructor(
+    queue: KnownQueue,
+    handler: Handler<never>,
+    options: z.output<typeof consumeOptions>,
+    engine: Engine,
+    onEnded?: (error: MusterError) => void,
+  ) {
     const { backend, clock, logger, random } = engine
     const { concurrency, leaseMs, keepAlive, timeoutMs = Infinity, retry, signal } = options
     this.#queue = queue
@@ -74,7 +82,10 @@ export class Consumer implements Holder {
       onDelivery: (raw) => this.#take(raw),
       onStalled: (error, retryInMs) => ledger.stalled(error, retryInMs),
       onRecovered: () => ledger.recovered(),
-      onEnded: (error) => ledger.ended(error),
+      onEnded: (error) => {
+        ledger.ended(error)
+        onEnded?.(error)
+      },
     })
     this.#drain.watch()
     this.#intake.pull()

@@ -6,7 +6,7 @@
  * One receive waits. While the queue gives as much as is asked for, a second one looks beside it, each for half the slots, so that
  * one half is on its way while the other is handled. A backend that fails is asked again after a pause that grows.
  */
-import { ENOUGH, isMusterError, withoutJob, type Clock } from '@muster/core'
+import { ENOUGH, isMusterError, withoutJob, type Clock, type MusterError } from '@muster/core'
 import type { QueueBackend, RawDelivery } from './backend.js'
 import { MAX_RECEIVE } from './checks.js'
 
@@ -25,7 +25,7 @@ export interface IntakeDeps {
   readonly onStalled: (error: unknown, retryInMs: number) => void
   readonly onRecovered: () => void
   /** Asking again cannot help: nothing comes any more. */
-  readonly onEnded: (error: unknown) => void
+  readonly onEnded: (error: MusterError) => void
 }
 
 /** A way in. */

@@ -2,7 +2,7 @@
  * What is written down of each delivery that passes through this process: counted in the statistics, told to those who listen, logged where
  * it went wrong. Invariant: a loss is told once, and nothing here throws, since it runs where nobody could catch it.
  */
-import { isMusterError, type Clock, type Logger } from '@muster/core'
+import type { Clock, Logger, MusterError } from '@muster/core'
 import type { SettleOutcome, Settlement } from './backend.js'
 import type { HeldDelivery } from './delivery.js'
 import type { Events } from './events.js'
@@ -101,8 +101,8 @@ export class Ledger {
   }
 
   /** Asking again cannot help. */
-  ended(error: unknown): void {
-    if (isMusterError(error)) this.#events.emit('ended', { queue: this.#queue, error })
+  ended(error: MusterError): void {
+    this.#events.emit('ended', { queue: this.#queue, error })
     this.#logger.error({ err: error, queue: this.#queue }, 'the consumer ends: the queue cannot be used')
   }
 

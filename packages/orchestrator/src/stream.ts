@@ -3,7 +3,7 @@
  * leaving the loop gives the message back uncounted, since nobody can tell a `break` from a throw. A body settles otherwise by the verbs
  * of its delivery. Invariant: at most one message is held, and only between two calls of `next`.
  */
-import { abortReason } from '@muster/core'
+import { abortReason, type MusterError } from '@muster/core'
 import type { Delivery } from './delivery.js'
 
 /** What a stream stands on. */
@@ -15,7 +15,7 @@ export interface StreamDeps<T> {
 
 type Next<T> = IteratorResult<Delivery<T>, undefined>
 
-/** The deliveries of a queue, one by one. Ends when its orchestrator is closed; rejects with AbortError when its signal aborts. */
+/** The deliveries of a queue, one by one. Ends when its orchestrator is closed; rejects when its signal aborts or its queue cannot be used. */
 export class DeliveryStream<T> implements AsyncIterableIterator<Delivery<T>, undefined> {
   readonly #deps: StreamDeps<T>
   #consumer: { close(): Promise<void> } | undefined
@@ -23,6 +23,7 @@ export class DeliveryStream<T> implements AsyncIterableIterator<Delivery<T>, und
   #wake: ((delivery: Delivery<T> | undefined) => void) | undefined
   #last: Promise<unknown> = Promise.resolve()
   #ended = false
+  #failure: MusterError | undefined
 
   constructor(deps: StreamDeps<T>) {
     this.#deps = deps
@@ -57,6 +58,12 @@ export class DeliveryStream<T> implements AsyncIterableIterator<Delivery<T>, und
     this.#wakeWith(undefined)
   }
 
+  /** Ends the loop with an error: nothing comes any more. */
+  fail(error: MusterError): void {
+    this.#failure = error
+    this.end()
+  }
+
   async #next(): Promise<Next<T>> {
     this.#current?.done()
     this.#current = undefined
@@ -66,6 +73,7 @@ export class DeliveryStream<T> implements AsyncIterableIterator<Delivery<T>, und
     await this.#consumer?.close()
     const { signal } = this.#deps
     if (signal?.aborted) throw abortReason(signal)
+    if (this.#failure) throw this.#failure
     return { done: true, value: undefined }
   }
 

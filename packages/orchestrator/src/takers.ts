@@ -43,12 +43,17 @@ export class Takers {
     this.#engine = engine
   }
 
-  /** Starts a consumer. Throws INVALID_ARGUMENT. */
-  consume(queue: KnownQueue, handler: Handler<never>, options: ConsumeOptions): ConsumerHandle {
+  /** Starts a consumer; `onEnded` hears when it ends by itself. Throws INVALID_ARGUMENT. */
+  consume(
+    queue: KnownQueue,
+    handler: Handler<never>,
+    options: ConsumeOptions,
+    onEnded?: (error: MusterError) => void,
+  ): ConsumerHandle {
     const parsed = parseWith(consumeOptions, options, 'consume')
     const { leaseMs } = parsed
     checkReceive({ queue: queue.name, max: 1, waitMs: 0, leaseMs }, this.#engine.backend.capabilities)
-    const consumer = new Consumer(queue, handler, parsed, this.#engine)
+    const consumer = new Consumer(queue, handler, parsed, this.#engine, onEnded)
     this.#consumers.add(consumer)
     const close = async (limits?: CloseOptions): Promise<void> => {
       await consumer.close(limits)
@@ -72,7 +77,7 @@ export class Takers {
       consume: (handler) => {
         if (this.#closing) throw new MusterError('BACKEND_CLOSED', 'the orchestrator was closed')
         this.#streams.add(stream)
-        const consumer = this.consume(queue, handler, { ...parsed, concurrency: 1 })
+        const consumer = this.consume(queue, handler, { ...parsed, concurrency: 1 }, (error) => stream.fail(error))
         const close = async (): Promise<void> => {
           this.#streams.delete(stream)
           await consumer.close()

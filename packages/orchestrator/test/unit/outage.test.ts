@@ -98,3 +98,15 @@ test('a backend that was closed under a consumer ends it, with an event and with
   await backend.close()
   await eventually(() => expect(ended).toEqual(['BACKEND_CLOSED']))
 })
+
+test('and it ends a loop, with its error', async () => {
+  const { q, backend } = await start()
+  const loop = (async () => {
+    for await (const delivery of q.consume('q')) {
+      await delivery.ack()
+      await backend.close()
+    }
+  })()
+  await q.publish('q', 1)
+  await expect(loop).rejects.toMatchObject({ code: 'BACKEND_CLOSED' })
+})
