@@ -19,8 +19,18 @@ export interface ThreadSettings {
   readonly pollMs: number
 }
 
-/** What it is asked: a group for the writer, `[text or statement name, params…]` for the reader. Control words are not answered. */
-export type Request = readonly SqlValue[] | 'open' | 'listen' | 'unlisten' | 'close' | { readonly backup: string }
+/** One read: a statement's text or name, then its parameters. */
+export type Read = readonly SqlValue[]
+
+/** What it is asked: a group for the writer, for the reader `[text or statement name, params…]` of each read. Control words are not answered. */
+export type Request =
+  | readonly SqlValue[]
+  | 'open'
+  | 'listen'
+  | 'unlisten'
+  | 'close'
+  | { readonly backup: string }
+  | { readonly reads: readonly Read[] }
 /** What it answers, in the order asked; `changed` comes unasked when another process has written. */
 export type Response = GroupOutcome | { readonly rows: readonly Row[] } | Failure | 'changed'
 
@@ -38,14 +48,20 @@ function serve(port: NonNullable<typeof parentPort>, { file, identity, role, pol
     if (role === 'write') migrate(opened)
     return (db = opened)
   }
+  const readOne = ([query, ...params]: Read): readonly Row[] | Failure => {
+    try {
+      return connected().read(statements[query as StatementName] ?? String(query), params)
+    } catch (error) {
+      return failure(error, file)
+    }
+  }
   const handle = (request: Exclude<Request, 'listen' | 'unlisten' | 'close'>): Response => {
     try {
       if (request === 'open') return { rows: connected().read(statements.recordId, []) }
       if ('backup' in request) return { rows: connected().read('VACUUM INTO ?', [request.backup]) }
-      if (role === 'write') return runGroup(connected(), request)
-      const [query, ...params] = request
+      if (!('reads' in request)) return runGroup(connected(), request)
       connected().checkFile()
-      return { rows: connected().read(statements[query as StatementName] ?? String(query), params) }
+      return { answers: request.reads.map(readOne), touched: [] }
     } catch (error) {
       return failure(error, file)
     }

@@ -2,6 +2,8 @@
 import { MusterError } from '@muster/core'
 import { Worker } from 'node:worker_threads'
 import { storeError } from './sqlite-errors.js'
+import type { Row } from './rows.js'
+import type { Failure } from './sqlite-group.js'
 import type { Request, Response, ThreadSettings } from './sqlite-thread.js'
 
 type Answer = Exclude<Response, 'changed'>
@@ -73,4 +75,17 @@ export class DatabaseThread {
     this.#dead ??= reason
     for (const pending of this.#pending.splice(0)) pending.reject(this.#dead)
   }
+}
+
+/** The rows of an answer. Throws what went wrong instead. */
+export function rowsOf(response: object): readonly Row[] {
+  if ('rows' in response) return response.rows as readonly Row[]
+  throw asError(response)
+}
+
+/** The error that an answer carries. */
+export function asError(response: object): MusterError {
+  if (!('error' in response)) return new MusterError('STORE_FAILED', 'the database thread answered out of turn')
+  const { code, message, ...options } = (response as Failure).error
+  return new MusterError(code, message, options)
 }

@@ -13,8 +13,9 @@ import type { ChangeListener, Query, SqlDriver } from './driver.js'
 import type { Row, SqlValue } from './rows.js'
 import { storeError } from './sqlite-errors.js'
 import type { Answer, Failure } from './sqlite-group.js'
+import { ReadLine } from './sqlite-reads.js'
 import type { ThreadSettings } from './sqlite-thread.js'
-import { DatabaseThread } from './sqlite-worker.js'
+import { asError, DatabaseThread, rowsOf } from './sqlite-worker.js'
 import type { StatementName } from './statements.js'
 import { checkValues } from './text.js'
 
@@ -37,6 +38,7 @@ export class SqliteDatabase {
   readonly #settings: Omit<ThreadSettings, 'role'>
   readonly #writer: DatabaseThread
   #reader: DatabaseThread | undefined
+  #reads: ReadLine | undefined
   readonly #listeners = new Set<ChangeListener>()
   #queue: Waiting[] = []
   #scheduled = false
@@ -71,7 +73,8 @@ export class SqliteDatabase {
   async read(query: Query, params: readonly SqlValue[]): Promise<readonly Row[]> {
     checkValues(params)
     this.#reader ??= new DatabaseThread({ ...this.#settings, role: 'read' })
-    return rowsOf(await this.#reader.request([typeof query === 'string' ? query : query.text, ...params]))
+    this.#reads ??= new ReadLine(this.#reader)
+    return this.#reads.ask([typeof query === 'string' ? query : query.text, ...params])
   }
 
   async backup(file: string): Promise<void> {
@@ -94,6 +97,7 @@ export class SqliteDatabase {
 
   async close(): Promise<void> {
     while (this.#queue.length > 0 || this.#writer.outstanding > 0) await this.#drained()
+    await this.#reads?.drained()
     await Promise.all([this.#writer.close(), this.#reader?.close()])
   }
 
@@ -144,17 +148,6 @@ const SILENT: ReadonlySet<SqlValue | undefined> = new Set(['beat', 'epoch', 'pro
 
 function failAll(group: readonly Waiting[], error: unknown): void {
   for (const { reject } of group) reject(error)
-}
-
-function rowsOf(response: object): readonly Row[] {
-  if ('rows' in response) return response.rows as readonly Row[]
-  throw asError(response)
-}
-
-function asError(response: object): MusterError {
-  if (!('error' in response)) return new MusterError('STORE_FAILED', 'the database thread answered out of turn')
-  const { code, message, ...options } = (response as Failure).error
-  return new MusterError(code, message, options)
 }
 
 /** One user's hold on a shared database. */

@@ -87,9 +87,9 @@ export const statements = {
    */
   waiting: `SELECT ${WAITING}, (SELECT count(*) FROM paused_queue) FROM (
     SELECT id, shape, priority, created, attempt FROM job INDEXED BY job_wait
-    WHERE state = ${QUEUED} AND external = 0 AND NOT EXISTS(SELECT 1 FROM paused_queue)
+    WHERE state = ${QUEUED} AND external = 0
       AND shape NOT IN (SELECT s.n FROM json_each(?) x JOIN shape s ON s.text = x.value)
-    ORDER BY priority DESC, n LIMIT ?) w`,
+    ORDER BY priority DESC, n LIMIT CASE WHEN EXISTS(SELECT 1 FROM paused_queue) THEN 0 ELSE ? END) w`,
   /**
    * The same but for paused queues: steps from queue to queue over the index and takes the first of each that is not paused, so that
    * what waits in paused ones is never read. Excluded shapes, limit, limit again.
