@@ -38,6 +38,7 @@ queueBackendSuite({
     start: () => server.start(),
     pause: () => server.pause(),
     unpause: () => server.unpause(),
+    holdings: async () => ({ keys: Number((await server.exec('redis-cli DBSIZE')).stdout) }),
     proxied: ({ host, port }) => {
       const url = server.url.replace(`${server.host}:${server.port}`, `${host}:${port}`)
       return { open: openAt(url), config: url }
