@@ -1,5 +1,6 @@
 /** A bench that is a table: each row a function in a file of its own, measured one after the other, the machine to itself. */
 import type { Context, Program } from './load.js'
+import { asTable } from './report.js'
 import type { Measured } from './result.js'
 
 /** Measures one row of a table; a row may have several figures. */
@@ -13,7 +14,10 @@ export function runRows(rows: Readonly<Record<string, Row>>): Program<readonly M
     for (const [name, row] of Object.entries(rows)) {
       if (wanted && !wanted.includes(name)) continue
       context.log(`measuring ${name}`)
-      results.push(...(await row(context)))
+      const figures = await row(context)
+      // At once, too: a run that is cut short has said what it found.
+      context.log(asTable(figures))
+      results.push(...figures)
     }
     refuseTwins(results)
     return results

@@ -10,6 +10,7 @@ import { best } from './best.js'
 import { withFastq, withPQueue, type InProcessPeer } from './in-process.js'
 import { assertEmpty, consumeAll, drain, openOurs, publishAll, type Ours } from './ours.js'
 import { payloads } from './payload.js'
+import { typedQueue } from './typed.js'
 
 const ROUNDS = 9
 const MESSAGES = 50_000
@@ -25,7 +26,7 @@ export async function local(context: Context, messages = MESSAGES): Promise<read
   const ours = await openOurs('local')
   try {
     const batches = rate(ours, bodies, () => drain(ours, QUEUE, messages, RECEIVE))
-    const consumed = rate(ours, bodies, () => consumeAll(ours, QUEUE, messages, CONCURRENCY))
+    const consumed = rate(ours, bodies, () => consumeAll(ours, typedQueue(QUEUE), messages, CONCURRENCY))
     const pQueue = await atItsBest('p-queue', withPQueue, bodies, context)
     const fast = await atItsBest('fastq', withFastq, bodies, context)
     const name = (what: string): string => `local: ${what}`

@@ -7,11 +7,13 @@ import {
   openOrchestrator,
   type Orchestrator,
   type QueueBackend,
+  type QueueDefinition,
   type RawDelivery,
 } from '@muster/orchestrator'
 import type { JsonValue } from '@muster/core'
 import { timed } from '../harness/measure.js'
 import { inBatches } from './payload.js'
+import type { Mail } from './typed.js'
 
 /** A queue's backend and the facade over it. */
 export interface Ours {
@@ -92,8 +94,13 @@ function read({ body }: RawDelivery): JsonValue {
   return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()) as JsonValue
 }
 
-/** Consumes `count` messages that are there with a handler that does nothing. Gives the milliseconds to the last one being settled. */
-export async function consumeAll({ queues }: Ours, queue: string, count: number, concurrency: number): Promise<number> {
+/** Consumes `count` messages that are there, each checked by the schema, with a handler that does nothing. Gives the milliseconds to the last one being settled. */
+export async function consumeAll(
+  { queues }: Ours,
+  queue: QueueDefinition<Mail>,
+  count: number,
+  concurrency: number,
+): Promise<number> {
   let left = count
   let consumer: { close(): Promise<void> } | undefined
   return timed(async () => {

@@ -1,8 +1,8 @@
 /** What the queues carry: about 200 bytes of JSON, each another one, as a service that sends mail would write them. */
-import type { JsonValue } from '@muster/core'
+import type { Mail } from './typed.js'
 
 /** The body with this number. */
-export function payload(index: number): { readonly [key: string]: JsonValue } {
+export function payload(index: number): Mail {
   return {
     number: index,
     kind: 'mail.send',
@@ -16,7 +16,7 @@ export function payload(index: number): { readonly [key: string]: JsonValue } {
 }
 
 /** So many bodies, in a row. */
-export function payloads(count: number): readonly { readonly [key: string]: JsonValue }[] {
+export function payloads(count: number): readonly Mail[] {
   return Array.from({ length: count }, (_, index) => payload(index))
 }
 

@@ -9,8 +9,8 @@ import { payloads } from './payload.js'
 import type { Servers } from './servers.js'
 import { typedQueue } from './typed.js'
 
-const ROUNDS = 9
-const MESSAGES = 20_000
+const ROUNDS = 7
+const MESSAGES = 10_000
 const QUEUE = 'bench'
 const PUBLISH = { batch: 1_000, flight: 1 }
 const RECEIVE = { batch: 100, flight: 2 }

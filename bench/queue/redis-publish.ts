@@ -13,7 +13,7 @@ const ROUNDS = 7
 const QUEUE = 'bench'
 /** Rates are compared, so the quicker side may do more in a round, which makes its figure steadier. */
 const [OURS, THEIRS, SINGLES] = [60_000, 15_000, 1_500]
-const ONE_CALL: readonly Pace[] = [100, 250, 500, 1_000, 2_000].map((batch) => ({ batch, flight: 1 }))
+const ONE_CALL: readonly Pace[] = [100, 250, 500, 1_000, 5_000, 20_000].map((batch) => ({ batch, flight: 1 }))
 const CALLS: readonly Pace[] = [
   { batch: 100, flight: 4 },
   { batch: 100, flight: 8 },

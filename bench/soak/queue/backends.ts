@@ -1,0 +1,62 @@
+/** The backends that a soak of queues can be asked for, each with a server of its own. Invariant: what was started is removed. */
+import { silentLogger, systemIds, MusterError } from '@muster/core'
+import { openBackend } from '@muster/orchestrator'
+import type { QueueBackendFactory } from '@muster/testing/queue-history'
+import { startRabbit, startRedis, type QueueServer } from '@muster/testing/servers'
+
+/** A backend to be harmed, until `remove`. */
+export interface Subject {
+  readonly factory: QueueBackendFactory
+  remove(): Promise<void>
+}
+
+const SERVERS: Readonly<Record<string, () => Promise<{ server: QueueServer; holdings: Holdings }>>> = {
+  redis: async () => {
+    const server = await startRedis({ config: ['appendonly yes', 'appendfsync always'] })
+    return { server, holdings: async () => ({ keys: Number((await server.exec('redis-cli DBSIZE')).stdout) }) }
+  },
+  rabbitmq: async () => {
+    const server = await startRabbit()
+    const holdings: Holdings = async () => {
+      const { stdout } = await server.ctl('list_queues', 'name')
+      return { queues: stdout.split('\n').filter((line) => line !== '').length }
+    }
+    return { server, holdings }
+  },
+}
+
+type Holdings = () => Promise<Readonly<Record<string, number>>>
+
+/** Starts what the backend of that name needs. Throws INVALID_ARGUMENT for another name. */
+export async function startSubject(name: string): Promise<Subject> {
+  if (name === 'local') return { factory: await factoryOf('local', 'local'), remove: async () => undefined }
+  const start = SERVERS[name]
+  if (start === undefined)
+    throw new MusterError('INVALID_ARGUMENT', `there is no backend named ${JSON.stringify(name)}`, {
+      hint: `There are: local, ${Object.keys(SERVERS).join(', ')}.`,
+    })
+  const { server, holdings } = await start()
+  try {
+    const factory = await factoryOf(name, server.url)
+    const proxied = ({ host, port }: { readonly host: string; readonly port: number }) => {
+      const config = server.url.replace(`${server.host}:${server.port}`, `${host}:${port}`)
+      return { config, open: openAt(config) }
+    }
+    const whole = { ...factory, processes: { config: server.url }, server: { ...server, holdings, proxied } }
+    return { factory: whole, remove: () => server.remove() }
+  } catch (error) {
+    await server.remove()
+    throw error
+  }
+}
+
+/** What a backend declares, it declares itself. */
+async function factoryOf(name: string, url: string): Promise<QueueBackendFactory> {
+  const backend = await openBackend(url, { namespace: 'ask' })
+  await backend.close()
+  return { name, capabilities: backend.capabilities, open: openAt(url) }
+}
+
+function openAt(url: string): QueueBackendFactory['open'] {
+  return ({ namespace, clock }) => openBackend(url, { namespace, clock, ids: systemIds, logger: silentLogger })
+}
