@@ -13,6 +13,7 @@ import { orderSection } from './queue-backend/order.js'
 import { outageSection } from './queue-backend/outages.js'
 import { loneSection, processSection } from './queue-backend/processes.js'
 import { publishSection } from './queue-backend/publish.js'
+import { soakSection } from './queue-backend/soak.js'
 import { settleSection } from './queue-backend/settle.js'
 
 export type { QueueBackendFactory } from './queue-backend/kit.js'
@@ -35,5 +36,6 @@ export function queueBackendSuite(factory: QueueBackendFactory): void {
       historySection(factory)
       faultHistorySection(factory)
     })
+    describe('soak', () => soakSection(factory))
   })
 }

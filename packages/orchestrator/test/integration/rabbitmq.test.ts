@@ -43,6 +43,10 @@ queueBackendSuite({
     start: () => server.start(),
     pause: () => server.pause(),
     unpause: () => server.unpause(),
+    holdings: async () => {
+      const { stdout } = await server.ctl('list_queues', 'name')
+      return { queues: stdout.split('\n').filter((line) => line !== '').length }
+    },
     proxied: ({ host, port }) => {
       const url = server.url.replace(`${server.host}:${server.port}`, `${host}:${port}`)
       return { open: openAt(url), config: url + OPTIONS }

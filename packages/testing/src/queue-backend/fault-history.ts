@@ -15,7 +15,7 @@ export function faultHistorySection(factory: QueueBackendFactory): void {
       `history of ${factory.name} under faults, seed ${seed}: lost = ${lost.length}, duplicates = ${duplicates}`,
       JSON.stringify({ ...figures, ...faults }),
     )
-    if (stories.length > 0) console.info(stories.join('\n'))
+    if (lost.length > 0 || duplicates > allowedDuplicates) console.info(stories.join('\n'))
     expect({ lost, problems }).toEqual({ lost: [], problems: [] })
     expect(duplicates).toBeLessThanOrEqual(allowedDuplicates)
     expect(figures.acked).toBeGreaterThan(OPERATIONS / 20)

@@ -60,6 +60,8 @@ export interface HarmableServer {
   start(): Promise<void>
   pause(): Promise<void>
   unpause(): Promise<void>
+  /** What the server holds, by kind, in numbers that are the same again when nothing is left behind: keys, queues, connections. */
+  holdings?(): Promise<Readonly<Record<string, number>>>
   /** The same backend, reached through a proxy at this address: how to open it here, and the config for `processes.module`. */
   proxied(proxy: { readonly host: string; readonly port: number }): {
     open(options: OpenOptions): Promise<QueueBackend>

@@ -107,6 +107,14 @@ export function publishSection(factory: QueueBackendFactory): void {
       expect(texts(await b.receive())).toEqual(['third'])
     })
 
+  if (!factory.capabilities.dedup)
+    test('4 [dedup absent: publishing an id that is present gives a second message]', async () => {
+      const b = await bench(factory)
+      await b.publish(['first'], { id: 'x' })
+      await b.publish(['second'], { id: 'x' })
+      expect(texts(await b.receive())).toEqual(['first', 'second'])
+    })
+
   test('4 the same id twice in one batch: both answers tell the truth', async () => {
     const b = await bench(factory)
     const twice = [

@@ -8,7 +8,7 @@ import type { Entry } from './journal.js'
 export interface Verdict {
   /** Accepted messages of which nothing is left and nothing was heard. */
   readonly lost: readonly string[]
-  /** What was written down about the first of the lost, and when what was broken, in order, by seconds. */
+  /** What was written down about the first of the lost and of the duplicates, and when what was broken, in order, by seconds. */
   readonly stories: readonly string[]
   /** How often a message was handed out, or acknowledged, after it had been acknowledged. */
   readonly duplicates: number
@@ -55,7 +55,9 @@ export function judge(entries: readonly Entry[], outside: Outside): Verdict {
     const ends = settling.get(id) ?? []
     problems.push(...countsOf(id, all, ends), ...sharedOf(id, all, ends, endOf, outside.faults))
   }
-  const duplicates = [...acks].reduce((sum, [id, own]) => sum + again(own, received.get(id) ?? []), 0)
+  const copies = [...acks].map(([id, own]) => ({ id, extra: again(own, received.get(id) ?? []) }))
+  const doubled = copies.filter(({ extra }) => extra > 0)
+  const duplicates = doubled.reduce((sum, { extra }) => sum + extra, 0)
   const figures = {
     accepted: accepted.length,
     received: of('received').length,
@@ -63,7 +65,8 @@ export function judge(entries: readonly Entry[], outside: Outside): Verdict {
     unknown: mayBeAcked.size,
     dead: outside.dead.size,
   }
-  const stories = lost.slice(0, 5).flatMap((id) => storyOf(id, entries, outside))
+  const told = [...lost.slice(0, 4), ...doubled.slice(0, 2).map(({ id }) => id)]
+  const stories = told.flatMap((id) => storyOf(id, entries, outside))
   return { lost, stories, duplicates, problems, figures }
 }
 
