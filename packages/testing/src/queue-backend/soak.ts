@@ -18,8 +18,9 @@ export function soakSection(factory: QueueBackendFactory): void {
     expect(settled).toBeGreaterThanOrEqual(published)
     const { heapBytes: heapBefore = 0, ...heldBefore } = before
     const { heapBytes: heapAfter = Infinity, ...heldAfter } = after
-    expect(heldAfter).toEqual(heldBefore)
-    expect(heldAfter).toMatchObject({ messages: 0 })
+    // Less is no leak: what earlier tests left on the server may run out meanwhile.
+    expect(Object.entries(heldAfter).filter(([kind, count]) => count > (heldBefore[kind] ?? 0))).toEqual([])
+    expect(after).toMatchObject({ messages: 0 })
     expect(heapAfter - heapBefore).toBeLessThan(HEAP_SLACK_BYTES)
   }, 60_000)
 }

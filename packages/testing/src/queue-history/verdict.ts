@@ -74,10 +74,14 @@ function isAck({ as, outcome }: Kind<'settled'>): boolean {
   return as === 'ack' && outcome === 'settled'
 }
 
-/** Handed out after it was acknowledged, or acknowledged more than once: whichever shows more. */
+/**
+ * Handed out after it was acknowledged, or acknowledged more than once: whichever shows more. What a frozen process finds in its socket
+ * when it wakes, with a lease that is over, was handed out before.
+ */
 function again(acks: readonly Kind<'settled'>[], received: readonly Kind<'received'>[]): number {
+  if (acks.length === 0) return 0
   const first = Math.min(...acks.map(({ at }) => at))
-  return acks.length === 0 ? 0 : Math.max(acks.length - 1, received.filter(({ at }) => at > first).length)
+  return Math.max(acks.length - 1, received.filter(({ at, until }) => at > first && until > at).length)
 }
 
 /** The counter of retries is never above what was asked for. Crashes have no such bound: who receives may die before it knows. */
