@@ -2,7 +2,7 @@
  * `muster queue` as an operator uses it, on real servers: what is there is shown, what deletes asks first, what a backend cannot do is
  * said, and on the local backend an empty list is never given for one that could not be seen.
  */
-import { openOrchestrator, type Orchestrator } from '@muster/orchestrator'
+import { open, type Muster, type Orchestrator } from '@muster/sdk'
 import { startRabbit, startRedis, type QueueServer } from '@muster/testing/servers'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { Sandbox } from './cli.js'
 let redis: QueueServer
 let rabbit: Awaited<ReturnType<typeof startRabbit>>
 let box: Sandbox
-const opened: Orchestrator[] = []
+const opened: Muster[] = []
 
 beforeAll(async () => {
   ;[redis, rabbit] = await Promise.all([startRedis(), startRabbit()])
@@ -29,10 +29,12 @@ afterEach(async () => {
   await box.close()
 })
 
+/** The queues of another program, which has a record of its own. */
 async function orchestrator(url: string): Promise<Orchestrator> {
-  const one = await openOrchestrator({ backend: url })
-  opened.push(one)
-  return one
+  const store = `sqlite:${join(box.root, `other-${opened.length}.db`)}`
+  const other = await open({ backend: url, schedule: false, store, cwd: box.root })
+  opened.push(other)
+  return other.orchestrator
 }
 
 /** The lines that a command printed with `--json`. */
