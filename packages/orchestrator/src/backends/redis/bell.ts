@@ -5,7 +5,7 @@
  *
  * Invariant: a ring is never lost: it goes to one who will look after it was heard, or back to the server for another process.
  */
-import { TaskGroup, type Clock } from '@muster/core'
+import { ENOUGH, TaskGroup, type Clock } from '@muster/core'
 import type { Connection } from './connection.js'
 
 /** How often somebody looks although nothing rang. */
@@ -26,6 +26,8 @@ export interface BellDeps {
   readonly dial: () => Promise<Connection>
   /** Puts back a token that was taken for nobody. */
   readonly poke: () => Promise<void>
+  /** Nobody has sat here for a while: the bell can be forgotten. */
+  readonly onIdle: () => void
 }
 
 /** One who waits. */
@@ -49,9 +51,13 @@ export class Seat {
     this.#wake?.()
   }
 
-  /** Resolves when it should look. */
+  /** Resolves when it should look. It counts as rung until it does. */
   async rung(): Promise<void> {
     if (!this.#rung) await new Promise<void>((resolve) => (this.#wake = resolve))
+  }
+
+  /** It looks now. */
+  looks(): void {
     this.#wake = undefined
     this.#rung = false
   }
@@ -124,7 +130,11 @@ export class Bell {
     const listened = this.#connection !== undefined && this.#listening
     this.#connection?.destroy()
     if (listened) this.#tasks.run(this.#deps.poke)
-    await this.#tasks.settled()
+    // Where the server does not answer, its other clients look once a second anyway.
+    const enough = new AbortController()
+    const patience = this.#deps.clock.sleep(LOOK_MS, { signal: enough.signal }).catch(() => undefined)
+    await Promise.race([this.#tasks.settled(), patience])
+    enough.abort(ENOUGH)
   }
 
   async #listen(): Promise<void> {
@@ -151,6 +161,7 @@ export class Bell {
       if (this.#listening) return
       this.#connection?.destroy()
       this.#connection = undefined
+      this.#deps.onIdle()
     })
   }
 }

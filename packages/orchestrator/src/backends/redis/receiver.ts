@@ -80,6 +80,7 @@ export class Receiver {
       for (;;) {
         await Promise.race([ends.ended, seat.rung()])
         if (ends.why !== undefined) return undefined
+        seat.looks()
         const look = await this.#look(request, ends)
         if (look === undefined) return undefined
         served = look.deliveries.length > 0
@@ -126,7 +127,8 @@ export class Receiver {
         await desk.server.run(POKE, keys, () => [])
       }
       const key = keys.key('wake')
-      bell = new Bell({ clock: desk.clock, key, dial: () => desk.server.listen(key), poke })
+      const onIdle = (): void => void this.#bells.delete(queue)
+      bell = new Bell({ clock: desk.clock, key, dial: () => desk.server.listen(key), poke, onIdle })
       this.#bells.set(queue, bell)
     }
     return bell
