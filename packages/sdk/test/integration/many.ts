@@ -18,6 +18,8 @@ const GROUP = 100
 export class Controller {
   readonly #child: ChildProcess
   readonly #ended: Promise<unknown>
+  /** Resolves when its process runs and has loaded the sdk. */
+  readonly loaded: Promise<void>
   /** Resolves when it has opened its record. */
   readonly leading: Promise<void>
 
@@ -27,7 +29,17 @@ export class Controller {
       env,
     })
     this.#ended = once(this.#child, 'exit')
-    this.leading = this.#said('leading')
+    const { promise: loaded, resolve: onLoaded } = promised()
+    const { promise: leading, resolve: onLeading } = promised()
+    if (this.#child.stdout)
+      createInterface({ input: this.#child.stdout }).on('line', (line) => {
+        if (line === 'loaded') onLoaded()
+        if (line === 'leading') onLeading()
+      })
+    const early = this.#ended.then(() => Promise.reject(new Error('the controller ended before it led')))
+    this.loaded = Promise.race([loaded, early])
+    this.leading = Promise.race([leading, early])
+    for (const said of [this.loaded, this.leading]) said.catch(() => undefined) // told to whoever waits for it
   }
 
   /** Ends it without a word. */
@@ -41,12 +53,12 @@ export class Controller {
     this.#child.stdin?.end()
     await this.#ended
   }
+}
 
-  async #said(word: string): Promise<void> {
-    if (this.#child.stdout)
-      for await (const line of createInterface({ input: this.#child.stdout })) if (line === word) return
-    throw new Error('the controller ended before it led')
-  }
+function promised(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined
+  const promise = new Promise<void>((done) => (resolve = done))
+  return { promise, resolve }
 }
 
 /** The jobs of one record, and what they left. */
