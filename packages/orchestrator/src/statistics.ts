@@ -124,7 +124,13 @@ export class Statistics {
 
 function summary(histograms: readonly Histogram[]): Percentiles | undefined {
   const [p50 = 0, p90 = 0, p99 = 0, max = 0] = percentiles(histograms, [50, 90, 99, 100]) ?? []
-  return histograms.some(({ count }) => count > 0) ? { p50, p90, p99, max } : undefined
+  if (!histograms.some(({ count }) => count > 0)) return undefined
+  return { p50: rounded(p50), p90: rounded(p90), p99: rounded(p99), max: rounded(max) }
+}
+
+/** To hundredths of a millisecond, upwards: a percentile never says less than was. */
+function rounded(ms: number): number {
+  return Math.ceil(ms * 100) / 100
 }
 
 function window(): Window {
