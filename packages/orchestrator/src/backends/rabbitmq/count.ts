@@ -16,9 +16,11 @@ export async function count(line: Line, { desk, registry, topology }: Parts): Pr
       return counted(ready, (await channel.checkQueue(dead)).messageCount, line.paused)
     },
     {
-      onCode: (code) => {
-        if (code === NOT_FOUND) topology.forget(line)
-        return counted(0, 0, line.paused)
+      on: {
+        [NOT_FOUND]: () => {
+          topology.forget(line)
+          return counted(0, 0, line.paused)
+        },
       },
     },
   )

@@ -168,10 +168,7 @@ export class Maintenance {
           return true
         },
         {
-          onCode: (code) => {
-            if (code === RESOURCE_LOCKED) return false
-            throw new MusterError('BACKEND_UNAVAILABLE', `RabbitMQ: ${what}: refused with ${code}`)
-          },
+          on: { [RESOURCE_LOCKED]: () => false },
         },
       )
     while (!(await tryLock())) {

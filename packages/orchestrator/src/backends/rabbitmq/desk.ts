@@ -26,12 +26,12 @@ export class Desk {
 
   /**
    * Does something that may be done twice, unless `once` says otherwise. Throws CONFIG_INVALID (other arguments, no rights) or
-   * BACKEND_UNAVAILABLE, naming `what`; `onCode` may turn a reply code of AMQP into an answer, or throw what is better.
+   * BACKEND_UNAVAILABLE, naming `what`; `on` turns reply codes of AMQP into answers.
    */
   async ask<T>(
     what: string,
     work: (channel: Channel) => Promise<T>,
-    { onCode, once = false }: { onCode?: (code: number) => T; once?: boolean } = {},
+    { on = {}, once = false }: { on?: Readonly<Record<number, () => T>>; once?: boolean } = {},
   ): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const channel = this.#idle.pop() ?? (await this.#open(what))
@@ -41,7 +41,8 @@ export class Desk {
         return answer
       } catch (error) {
         const code = replyCode(error)
-        if (code !== undefined && onCode) return onCode(code)
+        const answer = code === undefined ? undefined : on[code]
+        if (answer) return answer()
         if (code !== undefined || once || attempt === ATTEMPTS) throw operationFailed(this.#config.address, error, what)
       }
     }

@@ -69,8 +69,10 @@ export class Intake {
     onArrival: (arrival: Arrival | null) => void,
   ): Promise<string | undefined> {
     try {
-      if (prefetch !== this.#prefetch) await this.#channel.prefetch(prefetch)
+      const changed = prefetch !== this.#prefetch
+      // Known before it is sent: a fence that goes out in between says the same number, and not the one before.
       this.#prefetch = prefetch
+      if (changed) await this.#channel.prefetch(prefetch)
       const take = (message: ConsumeMessage | null): void => {
         if (message === null) return onArrival(null)
         this.#outstanding.set(message.fields.deliveryTag, undefined)

@@ -85,9 +85,11 @@ export class Lines {
       `counting the queue '${line.name}'`,
       async (channel) => (await channel.checkQueue(line.names.suspect)).messageCount,
       {
-        onCode: (code) => {
-          if (code === NOT_FOUND) this.#deps.topology.forget(line)
-          return 0
+        on: {
+          [NOT_FOUND]: () => {
+            this.#deps.topology.forget(line)
+            return 0
+          },
         },
       },
     )

@@ -66,7 +66,7 @@ export class Post {
     let rest = messages.map((_, index) => index)
     for (let round = 0; rest.length > 0 && round < ROUNDS; round++) {
       const parcels = this.#parcels(line, messages, envelopes, rest)
-      const ready = parcels.every(isParcel) ? parcels : await Promise.all(parcels)
+      const ready = parcels.every(isParcel) ? parcels : await Promise.all(parcels.map(async (parcel) => parcel))
       const outcomes = await this.#deps.publisher.send(ready, () => signal?.aborted ?? false)
       rest.forEach((index, at) => (sent[index] = outcomes[at]))
       rest = rest.filter((index) => sent[index] === 'unroutable')
@@ -101,7 +101,7 @@ export class Post {
       `counting the queue '${line.name}'`,
       async (channel) =>
         (await channel.checkQueue(main)).messageCount + (await channel.checkQueue(suspect)).messageCount,
-      { onCode: (code) => (code === NOT_FOUND ? 0 : limit) },
+      { on: { [NOT_FOUND]: () => 0 } },
     )
     return Math.max(0, limit - waiting)
   }

@@ -24,6 +24,7 @@ const WINDOW_MESSAGES = 500
 const WINDOW_BYTES = 8 * 2 ** 20
 /** Without one confirm for so long, something is wrong that the heartbeats do not show. */
 const STALL_MS = 30_000
+const OPEN_ATTEMPTS = 3
 /** How long a call waits while the server takes no messages. */
 const BLOCKED_GRACE_MS = 2_000
 
@@ -41,7 +42,7 @@ export class Publisher {
   readonly #link: Link
   readonly #config: RabbitConfig
   readonly #clock: Clock
-  #channel: Promise<ConfirmChannel> | undefined
+  #opening: Promise<void> | undefined
   #live: ConfirmChannel | undefined
   #jobs: Job[] = []
   #inFlight = 0
@@ -76,16 +77,15 @@ export class Publisher {
     })
   }
 
+  /** A channel, on the next connection if this one breaks meanwhile. */
   async #open(): Promise<void> {
-    if (this.#live) return
-    this.#channel ??= this.#make().catch((error: unknown) => {
-      this.#channel = undefined
-      throw error
-    })
-    await this.#channel
+    for (let attempt = 1; !this.#live; attempt++) {
+      this.#opening ??= this.#make(attempt === OPEN_ATTEMPTS).finally(() => (this.#opening = undefined))
+      await this.#opening
+    }
   }
 
-  async #make(): Promise<ConfirmChannel> {
+  async #make(last: boolean): Promise<void> {
     const model = await this.#link.ready()
     try {
       const channel = await model.createConfirmChannel()
@@ -94,9 +94,9 @@ export class Publisher {
       channel.on('drain', () => this.#drained(channel))
       channel.once('close', () => this.#lost(channel))
       this.#full = false
-      return (this.#live = channel)
+      this.#live = channel
     } catch (error) {
-      throw operationFailed(this.#config.address, error, 'opening a channel to publish')
+      if (last) throw operationFailed(this.#config.address, error, 'opening a channel to publish')
     }
   }
 
@@ -169,7 +169,6 @@ export class Publisher {
   #lost(channel: ConfirmChannel): void {
     if (channel !== this.#live) return
     this.#live = undefined
-    this.#channel = undefined
     this.#returned.clear()
     const jobs = this.#jobs
     this.#jobs = []

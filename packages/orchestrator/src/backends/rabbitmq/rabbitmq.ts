@@ -131,8 +131,12 @@ export async function open(options: BackendOptions, address: ServerAddress): Pro
         if (!Number.isInteger(request.slots) || request.slots < 1 || request.slots > MAX_SLOTS)
           throw new MusterError('INVALID_ARGUMENT', `slots: expected a whole number from 1 to ${MAX_SLOTS}`)
         const subscription = new Subscription(await lines.visit(request.queue), request, parts)
-        await subscription.open()
         subscriptions.add(subscription)
+        await subscription.open().catch(async (error: unknown) => {
+          subscriptions.delete(subscription)
+          await subscription.close()
+          throw error
+        })
         const close = closeOnce(async () => {
           subscriptions.delete(subscription)
           await work.run(() => subscription.close())

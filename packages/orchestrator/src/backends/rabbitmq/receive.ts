@@ -33,6 +33,11 @@ export interface ReceiverDeps {
 
 /** Idle channels that are kept for each queue. */
 const MAX_IDLE = 4
+/**
+ * The server sends a channel about 200 messages (counted in steps of 50) before it waits until they have left; a cancel may come
+ * between. Fewer than this are all that there were.
+ */
+const SURELY_ALL = 100
 /** How long an abort waits for what must go back first. */
 const GIVE_BACK_MS = 1_000
 
@@ -95,7 +100,7 @@ export class Receiver {
     leftMs: number,
     onEnd?: Held['onEnd'],
   ): Promise<{ deliveries: readonly RawDelivery[]; again: boolean }> {
-    const arrivals = await line.track(this.#collect(line, queue, request, max, leftMs))
+    const arrivals = await line.track(this.#gather(line, queue, request, max, leftMs))
     if (arrivals.length === 0) return { deliveries: [], again: false }
     const { fresh, done } = this.#deps.sorter.sort(line, arrivals)
     if (request.signal?.aborted || this.#closing) {
@@ -109,6 +114,15 @@ export class Receiver {
       holdings.hand(line, envelope, arrival, request.leaseMs, onEnd),
     )
     return { deliveries, again: deliveries.length === 0 }
+  }
+
+  async #gather(line: Line, queue: string, request: ReceiveRequest, max: number, leftMs: number): Promise<Arrival[]> {
+    const arrivals: Arrival[] = []
+    for (let ms = leftMs; ; ms = 0) {
+      const some = await this.#collect(line, queue, request, max - arrivals.length, ms)
+      arrivals.push(...some)
+      if (some.length < SURELY_ALL || arrivals.length === max) return arrivals
+    }
   }
 
   async #collect(line: Line, queue: string, request: ReceiveRequest, max: number, leftMs: number): Promise<Arrival[]> {

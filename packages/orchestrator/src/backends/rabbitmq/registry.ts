@@ -210,10 +210,7 @@ export class Registry {
       await channel.cancel(consumerTag)
       return last
     }
-    const onCode = (code: number): undefined => {
-      if (code !== NOT_FOUND) throw new MusterError('BACKEND_UNAVAILABLE', `RabbitMQ: ${what}: refused with ${code}`)
-    }
-    return this.#deps.desk.ask<number | undefined>(what, read, { onCode })
+    return this.#deps.desk.ask<number | undefined>(what, read, { on: { [NOT_FOUND]: () => undefined } })
   }
 
   /** Resolves at the next signal, or after `ms`. */

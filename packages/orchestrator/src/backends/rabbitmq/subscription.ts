@@ -61,7 +61,7 @@ export class Subscription {
 
   /** Resolves when messages can come. Throws what keeps them from coming the first time. */
   async open(): Promise<void> {
-    await this.#steer()
+    await this.#step(this.#steer())
   }
 
   /** Takes no more; what came and was not passed on is back in line when it resolves. */
@@ -81,18 +81,18 @@ export class Subscription {
       return
     }
     if (this.#closed) return
-    const steering = (async () => {
-      do {
-        this.#again = false
-        await this.#steer()
-      } while (this.#again && !this.#closed)
-    })()
-    this.#steering = this.#line
-      .track(steering)
-      .catch((error: unknown) => this.#later(error))
-      .finally(() => (this.#steering = undefined))
-      .then(() => this.#again && this.#look())
-      .then(() => undefined)
+    this.#step(this.#steer()).catch((error: unknown) => this.#later(error))
+  }
+
+  /** One step at a time: what changed meanwhile is looked at when it has ended. */
+  #step(steering: Promise<void>): Promise<void> {
+    const next = (): void => {
+      this.#steering = undefined
+      if (this.#again) this.#look()
+    }
+    this.#again = false
+    this.#steering = this.#line.track(steering).then(next, next)
+    return steering
   }
 
   #later(error: unknown): void {

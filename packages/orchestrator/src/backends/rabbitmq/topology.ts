@@ -5,6 +5,7 @@
 import type { Channel, Options } from 'amqplib'
 import type { QueueKind } from './config.js'
 import type { Desk } from './desk.js'
+import { NOT_FOUND } from './errors.js'
 import type { Ladder } from './ladder.js'
 import type { Line } from './line.js'
 
@@ -22,6 +23,12 @@ function deadOptions(kind: QueueKind): Options.AssertQueue {
   return kind === 'classic' ? { durable: true } : queueOptions(kind)
 }
 
+const ATTEMPTS = 20
+
+function whatOf({ name }: Line): string {
+  return `declaring the queue '${name}'`
+}
+
 /** Declares what a queue needs, once. */
 export class Topology {
   readonly #desk: Desk
@@ -37,20 +44,33 @@ export class Topology {
   /** Makes sure that the queues are there. Throws CONFIG_INVALID where one is there with other arguments. */
   declare(line: Line): Promise<void> {
     if (line.declared) return line.declared
-    const { main, suspect, dead } = line.names
-    const declared = this.#desk.ask(`declaring the queue '${line.name}'`, async (channel: Channel) => {
-      await channel.assertQueue(main, queueOptions(this.#kind))
-      await channel.assertQueue(suspect, queueOptions(this.#kind))
-      await channel.assertQueue(dead, deadOptions(this.#kind))
-      await this.#ladder.bind(channel, main)
-      await this.#ladder.bind(channel, suspect)
-    })
+    const declared = this.#make(line)
     line.declared = declared
     declared.then(
       () => (line.ready = line.declared === declared),
       () => this.forget(line),
     )
     return declared
+  }
+
+  async #make(line: Line): Promise<void> {
+    const { main, suspect, dead } = line.names
+    const make = async (channel: Channel): Promise<boolean> => {
+      await channel.assertQueue(main, queueOptions(this.#kind))
+      await channel.assertQueue(suspect, queueOptions(this.#kind))
+      await channel.assertQueue(dead, deadOptions(this.#kind))
+      await this.#ladder.bind(channel, main)
+      await this.#ladder.bind(channel, suspect)
+      return true
+    }
+    // Somebody may be deleting them meanwhile, and the ladder's end with them.
+    const missing = (): boolean => {
+      this.#ladder.forget()
+      return false
+    }
+    for (let attempt = 1; attempt < ATTEMPTS; attempt++)
+      if (await this.#desk.ask(whatOf(line), make, { on: { [NOT_FOUND]: missing } })) return
+    await this.#desk.ask(whatOf(line), make)
   }
 
   /** Something of it was missing: the next use declares all again. */
