@@ -22,7 +22,7 @@ const directions = Object.entries(BELOW).map(([name, below]) => ({
 }))
 
 /** What a package shows: its index; @muster/testing has a second one, since its servers need more than its suites. */
-const INDEX = '^packages/([^/]+/src|testing/src/servers)/index\\.ts$'
+const INDEX = '^packages/([^/]+/src|testing/src/(servers|queue-history))/index\\.ts$'
 
 const between = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to })
 
