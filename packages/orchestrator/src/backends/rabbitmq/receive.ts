@@ -83,7 +83,10 @@ export class Receiver {
     if (!line.suspectDue) return this.#from(line, line.names.main, request, request.max, leftMs)
     line.suspectOut = true
     const free = (): void => void (line.suspectOut = false)
-    const found = await this.#from(line, line.names.suspect, request, 1, 0, free)
+    const found = await this.#from(line, line.names.suspect, request, 1, 0, free).catch((error: unknown) => {
+      free() // or this process would never look at a suspect again
+      throw error
+    })
     if (found.deliveries.length === 0) {
       if (!found.again) line.suspects = false
       free()

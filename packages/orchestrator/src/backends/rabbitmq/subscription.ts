@@ -157,20 +157,25 @@ export class Subscription {
     const line = this.#line
     line.suspectOut = true
     const free = (): void => void (line.suspectOut = false)
-    const intake = await this.#channel().catch((error: unknown) => {
-      free()
+    const arrivals = await this.#oneSuspect().catch((error: unknown) => {
+      free() // or this process would never look at a suspect again
       throw error
     })
-    const arrivals: Arrival[] = []
-    const tag = await intake.consume(line.names.suspect, 1, (arrival) => {
-      if (arrival) arrivals.push(arrival)
-    })
-    if (tag !== undefined) await intake.cancel(tag)
     const { fresh, done } = this.#deps.sorter.sort(line, arrivals)
     await done
     if (arrivals.length === 0) line.suspects = false
     if (fresh.length === 0) free()
     for (const item of fresh) this.#hand(item, undefined, free)
+  }
+
+  async #oneSuspect(): Promise<readonly Arrival[]> {
+    const intake = await this.#channel()
+    const arrivals: Arrival[] = []
+    const tag = await intake.consume(this.#line.names.suspect, 1, (arrival) => {
+      if (arrival) arrivals.push(arrival)
+    })
+    if (tag !== undefined) await intake.cancel(tag)
+    return arrivals
   }
 
   #pass(arrival: Arrival, consumer: Consumer): void {
