@@ -244,7 +244,7 @@ test('what an interrupted run left is removed, and what a living one owns is not
   const mine = await startRedis()
   onTestFinished(() => mine.remove())
   const script = `
-    import { removeLeftMachines, startRabbit, startRedis, startRedisCluster, startRedisPair, type QueueServer, type RabbitServer } from '@muster/testing/servers'
+    import { startRedis } from '@muster/testing/servers'
     console.log((await startRedis()).containerId)
     setInterval(() => {}, 1000)`
   const other = spawn(process.execPath, ['--input-type=module', '--eval', script], {
