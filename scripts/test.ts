@@ -59,7 +59,7 @@ if (engine !== undefined) {
     check,
     stage('workshop', 5),
     ...nodeSteps,
-    stage('integration', 15),
+    stage('integration', 22),
     promises('redis'),
     promises('rabbitmq'),
     stage('examples', 5),

@@ -130,7 +130,9 @@ class Checker {
 
   async #redrive(): Promise<void> {
     const { letters } = await this.#b.backend.browseDead(this.#b.queue, { limit: this.#int(1, 2) })
-    expect(await this.#b.backend.redrive(this.#b.queue, { limit: Math.max(1, letters.length) })).toBe(letters.length)
+    // One may die between the two calls, by a lease that ran out: it joins the end, so those that were seen are the first.
+    if (letters.length === 0) return
+    expect(await this.#b.backend.redrive(this.#b.queue, { limit: letters.length })).toBe(letters.length)
     for (const letter of letters) Object.assign(this.#belief(letter), { tries: 0, crashes: 0, holder: undefined })
   }
 

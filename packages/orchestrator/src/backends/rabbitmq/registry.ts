@@ -40,6 +40,8 @@ export interface RegistryDeps {
 const PREFETCH = 1_000
 /** A stream that shows no last record for so long is empty; if it was only slow, a needless record is all that comes of it. */
 const EMPTY_AFTER_MS = 60
+/** How long a server that has started may take to open the stream, and how often that is looked at. */
+const [OPENING_MS, OPENING_LOOK_MS] = [10_000, 200]
 const CAUGHT_UP_WITHIN_MS = 10_000
 
 /** The registry of one namespace. */
@@ -116,10 +118,20 @@ export class Registry {
     }
   }
 
+  /** A server that has just started answers before it has opened its streams: this one is waited for. */
   async #declare(): Promise<void> {
-    await this.#deps.desk.ask('declaring the registry of queues (a stream: RabbitMQ 3.9 or newer)', (channel) =>
-      channel.assertQueue(this.#stream, { durable: true, arguments: { 'x-queue-type': 'stream' } }),
-    )
+    const what = 'declaring the registry of queues (a stream: RabbitMQ 3.9 or newer)'
+    const options = { durable: true, arguments: { 'x-queue-type': 'stream' } }
+    const make = async (channel: Channel): Promise<boolean> => {
+      await channel.assertQueue(this.#stream, options)
+      return true
+    }
+    const until = this.#deps.clock.monotonic() + OPENING_MS
+    while (this.#deps.clock.monotonic() < until && !this.#closed) {
+      if (await this.#deps.desk.ask(what, make, { on: { [NOT_FOUND]: () => false } })) return
+      await new Promise<void>((resolve) => this.#deps.clock.after(OPENING_LOOK_MS, resolve))
+    }
+    await this.#deps.desk.ask(what, make)
   }
 
   #again(): void {
