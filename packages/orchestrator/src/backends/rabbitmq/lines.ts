@@ -132,6 +132,6 @@ export class Lines {
     } catch {
       // Somebody else wrote into the registry: what makes no sense changes nothing.
     }
-    line.paused = entry.paused
+    line.paused = entry.paused === true
   }
 }

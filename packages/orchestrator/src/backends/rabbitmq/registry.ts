@@ -18,7 +18,8 @@ import { Signal } from './signal.js'
 /** What the registry knows of a queue. */
 export interface Entry {
   readonly settings: Partial<QueueSettings>
-  readonly paused: boolean
+  /** Undefined where no record says so or so: it is not paused. */
+  readonly paused: boolean | undefined
 }
 
 /** One record of the stream. */
@@ -90,7 +91,7 @@ export class Registry {
     const settings = Object.entries(change.settings ?? {})
     const same =
       entry !== undefined &&
-      (change.paused ?? entry.paused) === entry.paused &&
+      (change.paused ?? entry.paused ?? false) === (entry.paused ?? false) &&
       settings.every(([key, value]) => Object.entries(entry.settings).some(([k, v]) => k === key && v === value))
     if (same) return
     await this.#write([{ queue, ...change }])
@@ -174,20 +175,25 @@ export class Registry {
     })
     await channel.consume(this.#stream, read, { arguments: { 'x-stream-offset': 'first' } })
     await this.#catchUp()
+    const lost = missing(known, fresh)
+    for (const change of lost) note(fresh, change)
     entries = this.#entries = fresh
     for (const queue of fresh.keys()) this.changed.emit(queue)
-    const missing = [...known].filter(([queue]) => !fresh.has(queue))
-    if (missing.length > 0) await this.#write(missing.map(([queue, entry]) => ({ queue, ...entry })))
+    if (lost.length > 0) await this.#write(lost)
   }
 
   /** Resolves when all has been read that was written until now. */
   async #catchUp(): Promise<void> {
     let last = await this.#last()
-    if (last === undefined) {
-      await this.#begin()
+    const until = this.#deps.clock.monotonic() + CAUGHT_UP_WITHIN_MS
+    if (last === undefined) await this.#begin()
+    // From then on there is a last record. A server under way to its feet may take its time to show it, and to go by less than all
+    // would be to forget a pause.
+    while (last === undefined) {
       last = await this.#last()
+      if (last === undefined && this.#deps.clock.monotonic() > until) throw tooSlow()
     }
-    const target = last ?? 0
+    const target = last
     if (this.#offset >= target) return
     await new Promise<void>((resolve, reject) => {
       const stopListening = this.#moved.on(() => {
@@ -198,7 +204,7 @@ export class Registry {
       })
       const stopTimer = this.#deps.clock.after(CAUGHT_UP_WITHIN_MS, () => {
         stopListening()
-        reject(new MusterError('BACKEND_UNAVAILABLE', 'RabbitMQ: the registry of queues could not be read in time'))
+        reject(tooSlow())
       })
     })
   }
@@ -247,6 +253,10 @@ export class Registry {
   }
 }
 
+function tooSlow(): MusterError {
+  return new MusterError('BACKEND_UNAVAILABLE', 'RabbitMQ: the registry of queues could not be read in time')
+}
+
 function offsetOf(message: ConsumeMessage): number {
   return Number(message.properties.headers?.['x-stream-offset'] ?? 0)
 }
@@ -254,15 +264,30 @@ function offsetOf(message: ConsumeMessage): number {
 /** Applies a record; gives the queue that it is about. What cannot be read is of a newer version, and left out. */
 function apply(entries: Map<string, Entry>, message: ConsumeMessage): string | undefined {
   try {
-    const { queue, settings, paused } = JSON.parse(message.content.toString('utf8')) as Change
-    if (typeof queue !== 'string') return undefined
-    const before = entries.get(queue)
-    entries.set(queue, {
-      settings: { ...before?.settings, ...settings },
-      paused: paused ?? before?.paused ?? false,
-    })
-    return queue
+    const change = JSON.parse(message.content.toString('utf8')) as Change
+    if (typeof change.queue !== 'string') return undefined
+    note(entries, change)
+    return change.queue
   } catch {
     return undefined
   }
+}
+
+function note(entries: Map<string, Entry>, { queue = '', settings, paused }: Change): void {
+  const before = entries.get(queue)
+  entries.set(queue, { settings: { ...before?.settings, ...settings }, paused: paused ?? before?.paused })
+}
+
+/**
+ * What was known and no record says any more: a server that was killed can show fewer records than it had confirmed. A pause that
+ * was forgotten would let go what an operator holds back.
+ */
+function missing(known: ReadonlyMap<string, Entry>, fresh: ReadonlyMap<string, Entry>): Change[] {
+  return [...known].flatMap(([queue, { settings, paused }]) => {
+    const now = fresh.get(queue)
+    const gone = Object.entries(settings).filter(([key]) => !Object.hasOwn(now?.settings ?? {}, key))
+    const pause = paused === true && now?.paused === undefined
+    if (now && !pause && gone.length === 0) return []
+    return [{ queue, settings: Object.fromEntries(gone), ...(pause && { paused }) }]
+  })
 }
