@@ -90,6 +90,8 @@ export function deadSection(factory: QueueBackendFactory): void {
     expect(back.every(({ tries, crashes }) => tries === 0 && crashes === 0)).toBe(true)
     expect(await b.backend.redrive(b.queue)).toBe(1)
     expect(texts(await b.receive({ waitMs: 5_000 }))).toEqual(['2'])
+    expect(await b.backend.redrive(b.queue, { limit: 1 })).toBe(0)
+    expect(await b.backend.redrive(b.queue)).toBe(0)
   })
 
   offered(factory, 'byId', '20 redrive and clean by id', {

@@ -19,7 +19,7 @@ export interface Parcel {
 /** What became of it: `unroutable` means that no queue took it, and nothing holds it. */
 export type Sent = 'held' | 'unroutable' | MusterError
 
-/** Measured: 250 leaves the server waiting, 1,000 and more gain nothing and only add to the time of each. */
+/** The best of 250, 500, 1,000 and 2,000 in one noisy sweep: fewer leave the server waiting, more add to the time of each. */
 const WINDOW_MESSAGES = 500
 const WINDOW_BYTES = 8 * 2 ** 20
 /** Without one confirm for so long, something is wrong that the heartbeats do not show. */

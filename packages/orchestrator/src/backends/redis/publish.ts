@@ -48,7 +48,7 @@ for i = 1, count do
 end
 local one = #ARGV[4] == 1 and tonumber(ARGV[4])
 if plain and one then
-  -- Nearly every call: all are new, of one priority, for now.
+  -- Nearly every call: all are new, of one priority, and due at once.
   local line, place = {}, placeOf(one, draw()) - 1
   for i = 1, count do line[2 * i - 1], line[2 * i] = place + i, ids[i] end
   seq = seq + count - 1
