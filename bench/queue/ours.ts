@@ -90,8 +90,11 @@ export async function drain({ backend }: Ours, queue: string, count: number, { b
 }
 
 /** A handler's view of a message: nothing is handed over unread. */
-function read({ body }: RawDelivery): JsonValue {
-  return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()) as JsonValue
+function read(delivery: RawDelivery): JsonValue {
+  const { text } = delivery
+  if (text !== undefined) return JSON.parse(text) as JsonValue
+  const { buffer, byteOffset, byteLength } = delivery.body
+  return JSON.parse(Buffer.from(buffer, byteOffset, byteLength).toString()) as JsonValue
 }
 
 /** Consumes `count` messages that are there, each checked by the schema, with a handler that does nothing. Gives the milliseconds to the last one being settled. */

@@ -79,8 +79,8 @@ export const DEFAULT_SETTINGS: QueueSettings = { limit: null, maxTries: 5, maxCr
 export interface OutgoingMessage {
   /** A uuid v7 unless given. */
   readonly id?: string
-  /** Any bytes, at most 1 MiB. */
-  readonly body: Uint8Array
+  /** Any bytes, at most 1 MiB; a text stands for its bytes in UTF-8, and spares whoever has one a copy. */
+  readonly body: Uint8Array | string
   /** 0..9, 9 first; 5 unless given. */
   readonly priority?: number
   /** Not handed out before this long from now; 0 unless given, at most 30 days. */
@@ -122,6 +122,8 @@ export interface RawDelivery {
   readonly id: string
   /** A copy of what was published. */
   readonly body: Uint8Array
+  /** The body as text, where it was published as text and the backend keeps it as such. */
+  readonly text?: string | undefined
   readonly priority: number
   /** Retries before this delivery. */
   readonly tries: number

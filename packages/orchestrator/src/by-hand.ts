@@ -29,7 +29,7 @@ export class ByHand implements Holder {
   /** The delivery for its user; undefined where the body is of no use, and the message a dead letter. */
   async open(raw: RawDelivery): Promise<HeldDelivery | undefined> {
     const held = new HeldDelivery<unknown>(raw, undefined, this, this.#engine.clock.monotonic())
-    const checked = await decodeChecked(this.#queue.schema, raw.body)
+    const checked = await decodeChecked(this.#queue.schema, raw)
     if (checked.refusal !== undefined) {
       this.#ledger.refused(held, checked.refusal)
       await held.dead(checked.refusal)

@@ -32,8 +32,9 @@ export function checkQueue(queue: string): void {
 export function checkMessages(messages: readonly OutgoingMessage[]): void {
   messages.forEach(({ id, body, priority, delayMs }, index) => {
     const at = `messages[${index}]`
-    if (!(body instanceof Uint8Array)) throw wrong(`${at}.body`, 'bytes', typeof body)
-    if (body.length > MAX_BODY_BYTES) throw tooLarge(at, body.length)
+    if (typeof body === 'string') checkText(body, at)
+    else if (!(body instanceof Uint8Array)) throw wrong(`${at}.body`, 'bytes', typeof body)
+    else if (body.length > MAX_BODY_BYTES) throw tooLarge(at, body.length)
     if (id !== undefined) checkName(id, `${at}.id`)
     if (priority !== undefined) checkNumber(priority, `${at}.priority`, 0, 9)
     if (delayMs !== undefined) checkNumber(delayMs, `${at}.delayMs`, 0, MAX_DELAY_MS)
@@ -87,6 +88,15 @@ export function requireCapability(capabilities: BackendCapabilities, capability:
   throw new MusterError('UNSUPPORTED_BY_BACKEND', `the ${capabilities.name} backend does not offer ${what}`, {
     details: { backend: capabilities.name, capability },
   })
+}
+
+/** Half a surrogate pair has no bytes in UTF-8: it would come back as something else. */
+function checkText(text: string, at: string): void {
+  if (!text.isWellFormed()) throw wrong(`${at}.body`, 'well-formed text', 'half a surrogate pair')
+  // A character has three bytes at most: most texts need not be counted.
+  if (text.length * 3 <= MAX_BODY_BYTES) return
+  const bytes = Buffer.byteLength(text)
+  if (bytes > MAX_BODY_BYTES) throw tooLarge(at, bytes)
 }
 
 function checkName(text: string, field: string): void {

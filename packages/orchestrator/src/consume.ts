@@ -132,7 +132,7 @@ export class Consumer implements Holder {
 
   #open(held: HeldDelivery, raw: RawDelivery): void {
     try {
-      const checked = decodeChecked(this.#queue.schema, raw.body)
+      const checked = decodeChecked(this.#queue.schema, raw)
       if (!(checked instanceof Promise)) return this.#begin(held, checked)
       checked.then(
         (late) => this.#begin(held, late),

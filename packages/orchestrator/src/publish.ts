@@ -37,8 +37,8 @@ export async function outgoingBatch(
   const batch: OutgoingMessage[] = []
   for (const [index, one] of messages.entries()) {
     if (!onlyHas(one, MESSAGE_KEYS)) parseWith(batchMessage, one, `messages[${index}]`)
-    const bytes = encode(queue, one.body, `messages[${index}]`)
-    batch.push(message(bytes instanceof Promise ? await bytes : bytes, one))
+    const text = encode(queue, one.body, `messages[${index}]`)
+    batch.push(message(typeof text === 'string' ? text : await text, one))
   }
   return batch
 }
@@ -63,12 +63,12 @@ export function refuseFailures(queue: string, outcomes: readonly PublishOutcome[
   })
 }
 
-function encode({ schema }: KnownQueue, body: unknown, what: string): Uint8Array | Promise<Uint8Array> {
+function encode({ schema }: KnownQueue, body: unknown, what: string): string | Promise<string> {
   return schema === undefined ? encodeBody(body, what) : encodeChecked(schema, body, what)
 }
 
 /** The fields without those that are undefined: for the seam, absent means absent. */
-function message(body: Uint8Array, { id, priority, delayMs }: Omit<PublishOptions, 'signal'>): OutgoingMessage {
+function message(body: string, { id, priority, delayMs }: Omit<PublishOptions, 'signal'>): OutgoingMessage {
   if (id === undefined && priority === undefined && delayMs === undefined) return { body }
   return {
     body,

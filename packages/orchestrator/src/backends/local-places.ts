@@ -29,8 +29,13 @@ export class Lease implements Receipt {
 /** A message as its queue keeps it. */
 export interface Message extends Waiting {
   readonly id: string
-  /** The bytes as a string of one character each: half the memory of a Buffer of that size, nothing that it shares, quick to collect. */
+  /**
+   * What was published as text, or else the bytes as a string of one character each: half the memory of a Buffer of that size, nothing that
+   * it shares, quick to collect.
+   */
   body: string
+  /** Which of the two it is. */
+  readonly text: boolean
   readonly publishedAt: number
   place: Place | undefined
   tries: number

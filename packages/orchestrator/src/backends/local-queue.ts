@@ -17,6 +17,7 @@ import type {
   SettleOutcome,
   Settlement,
 } from '../backend.js'
+import { LocalDelivery, bodyBytes, bodySize } from './local-delivery.js'
 import { Lease, Places, type Message } from './local-places.js'
 
 /** A receiver that waits. `hand` is called at most once, with at least one delivery. */
@@ -31,8 +32,9 @@ export interface NewMessage {
   readonly id: string
   /** Whether the id was made for it. */
   readonly born: boolean
-  /** The bytes as a string of one character each. */
+  /** What was published as text, or the bytes as a string of one character each. */
   readonly body: string
+  readonly text: boolean
   readonly priority: number
   readonly delayMs: number
 }
@@ -90,13 +92,14 @@ export class LocalQueue {
 
   /** Takes a message in. */
   add(
-    { id, born, body, priority, delayMs }: NewMessage,
+    { id, born, body, text, priority, delayMs }: NewMessage,
     { publishedAt, now }: { readonly publishedAt: number; readonly now: number },
   ): void {
     // Spelt out, not spread: all messages have one shape, which makes this path fast.
     const message: Message = {
       id,
       body,
+      text,
       priority,
       publishedAt,
       place: undefined,
@@ -191,11 +194,12 @@ export class LocalQueue {
   browseDead(limit: number, after: number): DeadPage {
     const letters = []
     let last = after
-    for (const { death, id, body, priority, tries, crashes, publishedAt } of this.#places.dead.values()) {
+    for (const message of this.#places.dead.values()) {
+      const { death, id, priority, tries, crashes, publishedAt } = message
       if (!death || death.seq <= after) continue
       if (letters.length === limit) return { letters, cursor: String(last) }
       const { seq, ...how } = death
-      letters.push({ id, body: Buffer.from(body, 'latin1'), priority, tries, crashes, publishedAt, ...how })
+      letters.push({ id, body: bodyBytes(message), priority, tries, crashes, publishedAt, ...how })
       last = seq
     }
     return { letters }
@@ -242,10 +246,9 @@ export class LocalQueue {
   }
 
   #lease(message: Message, until: number): RawDelivery {
-    const { id, body, priority, tries, crashes, publishedAt } = message
     const receipt = (message.lease = new Lease(this.#name, this.#places, message))
     this.#places.move(message, 'leased', until)
-    return { id, body: Buffer.from(body, 'latin1'), priority, tries, crashes, publishedAt, leaseUntil: until, receipt }
+    return new LocalDelivery(message, until, receipt)
   }
 
   #held(receipt: Receipt): Message | 'already-settled' | 'lease-lost' {
@@ -276,7 +279,7 @@ export class LocalQueue {
   }
 
   #forget(message: Message): void {
-    this.#onGone(message.body.length)
+    this.#onGone(bodySize(message))
     this.#places.forget(message)
   }
 

@@ -60,7 +60,7 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
     checkQueue(name)
     let queue = queues.get(name)
     if (queue === undefined) {
-      queue = new LocalQueue(name, DEFAULT_SETTINGS, clock, (length) => (bytes -= length + OVERHEAD_BYTES))
+      queue = new LocalQueue(name, DEFAULT_SETTINGS, clock, (size) => (bytes -= size + OVERHEAD_BYTES))
       queues.set(name, queue)
     }
     queue.advance()
@@ -105,10 +105,14 @@ export function open({ clock, ids, maxBytes = 2 ** 29 }: LocalOptions): QueueBac
     return messages.map(({ id: given, body, priority = 5, delayMs = 0 }) => {
       const id = given ?? ids.next()
       if (given !== undefined && queue.has(given)) return { status: 'duplicate', id }
-      const size = body.length + OVERHEAD_BYTES
+      const text = typeof body === 'string'
+      const size = (text ? Buffer.byteLength(body) : body.length) + OVERHEAD_BYTES
       if (queue.full || bytes + size > maxBytes) return { status: 'failed', id, error: full(name, queue) }
       bytes += size
-      queue.add({ id, born: given === undefined, body: textOf(body), priority, delayMs }, times)
+      queue.add(
+        { id, born: given === undefined, body: text ? body : charactersOf(body), text, priority, delayMs },
+        times,
+      )
       return { status: 'accepted', id }
     })
   }
@@ -217,7 +221,7 @@ function full(name: string, { settings, full: atLimit }: LocalQueue): MusterErro
   return new MusterError('QUEUE_FULL', `queue ${name} is ${why}`)
 }
 
-function textOf(body: Uint8Array): string {
+function charactersOf(body: Uint8Array): string {
   const bytes = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   return bytes.toString('latin1')
 }
