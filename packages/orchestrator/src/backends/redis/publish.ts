@@ -1,7 +1,8 @@
 /**
  * Publishing: one call takes up to a thousand messages. Invariant: a message enters at most once for one call, whatever happens to the
  * connection: a call that is repeated because its answer got lost finds what the first one answered, even if the messages have been
- * consumed meanwhile; and an id that is present is left alone.
+ * consumed meanwhile; and an id that is present is left alone. Ids that were made for a call cannot be present when it is sent for the
+ * first time, so only then they are not looked for.
  */
 import { MusterError, type Ids } from '@muster/core'
 import type { OutgoingMessage, PublishOutcome } from '../../backend.js'
@@ -15,7 +16,7 @@ const MAX_BYTES = 2 ** 21
 
 /**
  * KEYS: as named. ARGV: 1 number of the call, 2 `1` if repeated, 3 packed id, body, id, body, …, 4 the priorities, a digit each (one
- * digit: of all), 5 packed delays in milliseconds, or nothing.
+ * digit: of all), 5 `1` if all ids were made for this call, 6 packed delays in milliseconds, or nothing.
  * Answer: `1` if the registry does not know the queue, else `0`; then `a` accepted, `d` duplicate or `f` full for each message, or `A`:
  * all accepted.
  */
@@ -30,20 +31,21 @@ export const PUBLISH = defineScript(
 local before = answered()
 if before then return before end
 local messages = cmsgpack.unpack(ARGV[3])
-local delays = ARGV[5] and cmsgpack.unpack(ARGV[5])
+local delays = ARGV[6] and cmsgpack.unpack(ARGV[6])
 local count = #messages / 2
 local settings = redis.call('HMGET', meta, 'limit', 'paused', 'known', 'seq')
 seq = tonumber(settings[4] or 0)
 local ids = {}
 for i = 1, count do ids[i] = messages[2 * i - 1] end
-local present = redis.call('HMGET', bodies, unpack(ids))
+local born = ARGV[5] == '1' and ARGV[2] ~= '1'
+local present = born and {} or redis.call('HMGET', bodies, unpack(ids))
 local room = count
 if settings[1] then
   room = tonumber(settings[1])
   for _, key in ipairs({ ready, suspects, delayed }) do room = room - redis.call('ZCARD', key) end
 end
 local plain = not delays and room >= count
-for i = 1, count do
+for i = 1, #present do
   if present[i] then plain = false end
 end
 local one = #ARGV[4] == 1 and tonumber(ARGV[4])
@@ -110,6 +112,8 @@ return remember(answer)
 export interface Chunk {
   readonly ids: string[]
   readonly messages: OutgoingMessage[]
+  /** Whether all ids were made for this call. */
+  born: boolean
 }
 
 /** One call's worth of messages after the other, no id twice in one: what is published twice in a batch is a duplicate of itself. */
@@ -117,13 +121,17 @@ export function* chunks(messages: readonly OutgoingMessage[], ids: Ids): Generat
   let [chunk, bytes, seen] = [emptyChunk(), 0, new Set<string>()]
   for (const message of messages) {
     const id = message.id ?? ids.next()
+    // Characters of a text count as a byte each: what is told apart here is large from small.
     const size = message.body.length + id.length
     const full = chunk.ids.length === MAX_MESSAGES || (chunk.ids.length > 0 && bytes + size > MAX_BYTES)
     if (full || (message.id !== undefined && seen.has(id))) {
       yield chunk
       ;[chunk, bytes, seen] = [emptyChunk(), 0, new Set()]
     }
-    if (message.id !== undefined) seen.add(id)
+    if (message.id !== undefined) {
+      seen.add(id)
+      chunk.born = false
+    }
     chunk.ids.push(id)
     chunk.messages.push(message)
     bytes += size
@@ -132,11 +140,11 @@ export function* chunks(messages: readonly OutgoingMessage[], ids: Ids): Generat
 }
 
 function emptyChunk(): Chunk {
-  return { ids: [], messages: [] }
+  return { ids: [], messages: [], born: true }
 }
 
 /** The arguments of {@link PUBLISH} after the two of a repeatable call. */
-export function publishArguments({ ids, messages }: Chunk): (string | Buffer)[] {
+export function publishArguments({ ids, messages, born }: Chunk): (string | Buffer)[] {
   const list: Packable[] = []
   const priority = messages[0]?.priority ?? 5
   let [uniform, delayed] = [true, false]
@@ -147,7 +155,7 @@ export function publishArguments({ ids, messages }: Chunk): (string | Buffer)[] 
   })
   const digits = uniform ? String(priority) : messages.map((message) => message.priority ?? 5).join('')
   const delays = delayed ? [pack(messages.map(({ delayMs = 0 }) => String(delayMs)))] : []
-  return [pack(list), digits, ...delays]
+  return [pack(list), digits, born ? '1' : '0', ...delays]
 }
 
 /** What {@link PUBLISH} answered. */
