@@ -57,7 +57,8 @@ function rate(ours: Ours, bodies: readonly JsonValue[], take: () => Promise<numb
   }
 }
 
-async function atItsBest(
+/** A peer with the number of tasks at once that suits it. */
+export async function atItsBest(
   who: string,
   peer: InProcessPeer,
   bodies: readonly JsonValue[],

@@ -1,9 +1,11 @@
 /** The rows of the table, by backend. One file each; a row that several backends have is one function of its place. */
 import { MusterError } from '@muster/core'
 import type { Row } from '../harness/rows.js'
+import { bareDeep } from './bare-deep.js'
 import { bytesEach, deep } from './deep.js'
 import { delays } from './delays.js'
 import { kill, LEASE_MS } from './kill.js'
+import { localLimit } from './local-limit.js'
 import { local } from './local.js'
 import { redisMemory } from './memory.js'
 import { rabbitRows } from './rabbit.js'
@@ -38,6 +40,7 @@ export function table(servers: Servers): Readonly<Record<Backend, Rows>> {
 function localRows(): Rows {
   return {
     local: (context) => local(context),
+    localLimit: (context) => localLimit(context),
     localDelays: () => delays('local', 'local'),
     localDeep: (context) => {
       const setup = { backend: 'local', url: 'local', publishBar: 0.7, consumeBar: 0.7 }
@@ -62,6 +65,7 @@ function redisRows(servers: Servers): Rows {
       const setup = { backend: 'redis', url, publishBar: 0.7, consumeBar: 0.7, atDepth }
       return deep({ ...setup, messages: 50_000, receive: { batch: 250, flight: 2 } }, context)
     },
+    redisDeepByHand: async (context) => bareDeep((await servers.redis()).url, context),
     redisMemory: () => redisMemory(servers),
     redisKill: async () => kill('redis', (await servers.redis()).url, LEASE_MS + 1_000),
   }

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { best } from '../queue/best.js'
 import { withFastq, withPQueue } from '../queue/in-process.js'
+import { localLimit } from '../queue/local-limit.js'
 import { local } from '../queue/local.js'
 import { drain, inFlight, openOurs, publishAll } from '../queue/ours.js'
 import { inBatches, payload, payloads } from '../queue/payload.js'
@@ -19,7 +20,7 @@ describe('the rows', () => {
   })
 
   it('are those of one backend where one is named, and an unknown one is refused with the names there are', () => {
-    expect(Object.keys(rowsOf(servers, 'local'))).toEqual(['local', 'localDelays', 'localDeep'])
+    expect(Object.keys(rowsOf(servers, 'local'))).toEqual(['local', 'localLimit', 'localDelays', 'localDeep'])
     expect(() => rowsOf(servers, 'kafka')).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT', hint: 'There are: local, redis, rabbitmq.' }),
     )
@@ -56,7 +57,7 @@ describe('the payload', () => {
 
 describe('both sides', () => {
   it('count what they did: every row of local gives a figure from messages that went through', async () => {
-    const figures = await local(context, 200)
+    const figures = [...(await local(context, 200)), ...(await localLimit(context, 200))]
     for (const { ours } of figures) expect(ours).toBeGreaterThan(0)
   })
 
