@@ -27,13 +27,13 @@ const textOf = ({ body }: { readonly body: Uint8Array }): string => new TextDeco
 const receive = (backend: QueueBackend, queue: string, waitMs = 5_000): Promise<readonly RawDelivery[]> =>
   backend.receive({ queue, max: 100, waitMs, leaseMs: 30_000 })
 
-/** Deletes every queue of a vhost, as an operator would. */
+/** Deletes every queue of a vhost that an operator may delete: those in which processes hear of the registry are theirs alone. */
 async function deleteAll(url: string): Promise<number> {
   const vhost = decodeURIComponent(new URL(url).pathname.slice(1))
   const { stdout } = await server.ctl('list_queues', '-p', vhost, '--no-table-headers', 'name')
   const connection = await connect(url)
   const channel = await connection.createChannel()
-  const names = stdout.split('\n').filter((name) => name !== '')
+  const names = stdout.split('\n').filter((name) => name !== '' && !name.includes(':registry-ear:'))
   for (const name of names) await channel.deleteQueue(name)
   await connection.close()
   return names.length

@@ -3,7 +3,7 @@
  * keeps the process alive by itself, and `destroy` ends it at once, whatever the network does.
  */
 import { MusterError } from '@muster/core'
-import type { ChannelModel, Options, SocketOptions } from 'amqplib'
+import type { Channel, ChannelModel, Options, SocketOptions } from 'amqplib'
 import { importClient } from '../../client.js'
 import { dialFailed } from './errors.js'
 import type { RabbitConfig } from './config.js'
@@ -78,4 +78,12 @@ function tame(model: ChannelModel): Connection {
   // The library removes its listeners when it is done; an error of a socket that nobody listens to would end the process.
   stream?.on?.('error', () => undefined)
   return { model, version: serverProperties?.version ?? '', destroy: () => stream?.destroy?.() }
+}
+
+/** Ends a channel; resolves when it has ended. The library leaves its own answer out where the connection breaks meanwhile. */
+export function closeChannel(channel: Channel): Promise<void> {
+  return new Promise((resolve) => {
+    channel.once('close', () => resolve())
+    channel.close().then(resolve, () => resolve()) // gone with its connection: closed all the same
+  })
 }

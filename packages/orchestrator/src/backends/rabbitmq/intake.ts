@@ -3,6 +3,7 @@
  * which it came; what is reported as confirmed the server had processed; when the channel ends, everything on it has gone back.
  */
 import type { Channel, ConsumeMessage } from 'amqplib'
+import { closeChannel } from './client.js'
 import type { RabbitConfig } from './config.js'
 import { NOT_FOUND, operationFailed, replyCode } from './errors.js'
 import type { Link } from './link.js'
@@ -113,7 +114,7 @@ export class Intake {
 
   /** Ends the channel; what is out goes back. */
   async close(): Promise<void> {
-    if (this.#alive) await this.#channel.close().catch(() => undefined) // gone with its connection: closed all the same
+    if (this.#alive) await closeChannel(this.#channel)
   }
 
   #send(): Promise<boolean> {

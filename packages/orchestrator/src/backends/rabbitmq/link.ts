@@ -25,6 +25,7 @@ export interface LinkDeps {
 /** One connection to the server, made again whenever it breaks. */
 export class Link {
   readonly up = new Signal<ChannelModel>()
+  readonly blocking = new Signal()
   readonly unblocked = new Signal()
   /** Why the server takes no messages just now (memory or disk); undefined while it does. */
   blocked: string | undefined
@@ -108,6 +109,7 @@ export class Link {
   #block(reason: string): void {
     this.blocked = reason
     this.#deps.logger.warn({ reason }, 'RabbitMQ takes no messages: it is short of memory or disk')
+    this.blocking.emit()
   }
 
   #unblock(): void {

@@ -16,6 +16,19 @@ export interface QueueNames {
   readonly lock: string
 }
 
+/** The server's names of the registry of one namespace. */
+export interface RegistryNames {
+  /** Where changes are published. */
+  readonly exchange: string
+  /** The queue that keeps them. */
+  readonly log: string
+  /** The queue in which one process hears of them. */
+  ear(id: string): string
+}
+
+/** The routing keys of the registry's exchange: the log takes changes, ears take both. */
+export const KEYS = { change: 'change', hello: 'hello' } as const
+
 /** Leaves room for the namespace and the kind within 255 bytes. */
 const MAX_QUEUE_BYTES = 170
 const MAX_NAMESPACE_BYTES = 60
@@ -36,6 +49,11 @@ export function namesOf(prefix: string, queue: string): QueueNames {
     dead: `${prefix}dead:${name}`,
     lock: `${prefix}lock:${name}`,
   }
+}
+
+/** The names of the registry. */
+export function registryNamesOf(prefix: string): RegistryNames {
+  return { exchange: `${prefix}registry`, log: `${prefix}registry-log`, ear: (id) => `${prefix}registry-ear:${id}` }
 }
 
 /** The name itself, or `#`, a hash and its beginning. A name that begins with `#` is hashed too: so none can be taken for a hash. */

@@ -9,7 +9,7 @@ import { Lines } from './lines.js'
 import { Link } from './link.js'
 import { Maintenance } from './dead.js'
 import { Mover } from './mover.js'
-import { prefixOf } from './names.js'
+import { prefixOf, registryNamesOf } from './names.js'
 import { Post } from './publish.js'
 import { Publisher } from './publisher.js'
 import { Receiver } from './receive.js'
@@ -18,6 +18,7 @@ import { Settler } from './settle.js'
 import { Signal } from './signal.js'
 import { Sorter } from './sorter.js'
 import { Topology } from './topology.js'
+import { Voice } from './voice.js'
 import { Work } from './work.js'
 
 /** What the members of the backend are made of. */
@@ -66,7 +67,9 @@ async function wire(config: RabbitConfig, { clock, ids, logger }: BackendOptions
   const moves = new Publisher(outbound, config, clock)
   const publisher = new Publisher(outbound, config, clock)
   const mover = new Mover({ publisher: moves, topology, ladder, prioritised, clock, logger })
-  const registry = new Registry(`${prefix}registry`, { link, desk, publisher: moves, clock, logger })
+  const voice = new Voice(outbound, config, clock, ids)
+  const registry = new Registry({ link, desk, voice, config, names: registryNamesOf(prefix), clock, ids, logger })
+  topology.missing.on(() => registry.check())
   const lines = new Lines({ prefix, registry, topology, desk, clock })
   const holdings = new Holdings(clock, config.maxHoldMs, (held) => void settler.expired(held))
   const settler: Settler = new Settler(holdings, mover, clock)
@@ -116,11 +119,11 @@ async function connectBoth(
   }
 }
 
-/** Streams, in which the registry is kept, came with 3.9. */
+/** Queues with a single active consumer, in which the registry is kept, and quorum queues came with 3.8. */
 function checkVersion(version: string): void {
   const [major = NaN, minor = NaN] = version.split('.').map(Number)
-  if (!(major < 3 || (major === 3 && minor < 9))) return
+  if (!(major < 3 || (major === 3 && minor < 8))) return
   throw new MusterError('CONFIG_INVALID', `backend: RabbitMQ ${version} is too old`, {
-    hint: 'Use RabbitMQ 3.9 or newer.',
+    hint: 'Use RabbitMQ 3.8 or newer.',
   })
 }

@@ -1,101 +1,108 @@
 /**
- * The names, settings and pauses of all queues of a namespace, kept on the server: a stream of changes that every process reads from its
- * beginning and then follows. So a pause reaches every process within milliseconds, settings belong to the queue, and the listing needs
- * no management API. (A message in a queue could be read by one process at a time only; a stream is read by all.)
+ * The names, settings and pauses of all queues of a namespace, kept on the server: a log of changes that every process reads once, and an
+ * ear on which it hears of each that is made after that. So a pause reaches every process within milliseconds, settings belong to
+ * the queue, and the listing needs no management API.
  *
- * Invariants: two changes are never lost to each other, since each names only what it changes and the stream gives them one order;
- * after a wipe of the server whoever still knows a queue writes it down again.
+ * Invariants: a change that resolved holds for every process that is there and for every one that comes; two changes are never lost to each
+ * other, since each names only what it changes and bears its version; after a wipe of the server whoever still knows a queue
+ * writes it down again. Why it is built so: docs/adr/0010.
  */
-import { isMusterError, MusterError, type Clock, type Logger } from '@muster/core'
-import type { Channel, ConsumeMessage } from 'amqplib'
+import { isMusterError, MusterError, type Logger } from '@muster/core'
+import type { ConsumeMessage } from 'amqplib'
 import type { QueueSettings } from '../../backend.js'
-import type { Desk } from './desk.js'
-import { NOT_FOUND } from './errors.js'
-import type { Link } from './link.js'
-import type { Publisher } from './publisher.js'
+import { Ear } from './ear.js'
+import { RegistryLog, type LogDeps } from './log.js'
+import { KEYS } from './names.js'
+import { decode, Knowledge, type Entry, type RegistryRecord } from './records.js'
 import { Signal } from './signal.js'
-
-/** What the registry knows of a queue. */
-export interface Entry {
-  readonly settings: Partial<QueueSettings>
-  /** Undefined where no record says so or so: it is not paused. */
-  readonly paused: boolean | undefined
-}
-
-/** One record of the stream. */
-interface Change {
-  readonly queue?: string
-  readonly settings?: Partial<QueueSettings>
-  readonly paused?: boolean
-}
+import { KINDS } from './voice.js'
 
 /** What the registry stands on. */
-export interface RegistryDeps {
-  readonly link: Link
-  readonly desk: Desk
-  readonly publisher: Publisher
-  readonly clock: Clock
+export interface RegistryDeps extends LogDeps {
   readonly logger: Logger
 }
 
-const PREFETCH = 1_000
-/** A stream that shows no last record for so long is empty; if it was only slow, a needless record is all that comes of it. */
-const EMPTY_AFTER_MS = 60
-/** How long a server that has started may take to open the stream, and how often that is looked at. */
+/** How long a server that has started may take to open the log, and how often it is asked meanwhile. */
 const [OPENING_MS, OPENING_LOOK_MS] = [10_000, 200]
+const AGAIN_MS = 500
 const CAUGHT_UP_WITHIN_MS = 10_000
+const ATTEMPTS = 3
 
 /** The registry of one namespace. */
 export class Registry {
   /** An entry is new, or changed. */
   readonly changed = new Signal<string>()
   readonly #deps: RegistryDeps
-  readonly #stream: string
-  #entries = new Map<string, Entry>()
-  #following: Channel | undefined
-  #offset = -1
-  readonly #moved = new Signal()
+  readonly #log: RegistryLog
+  readonly #knowledge = new Knowledge()
+  /** Of two changes that knew nothing of each other the one of the higher name holds. */
+  readonly #writer: string
+  #ear: Ear | undefined
+  #due = false
+  #following: Promise<void> | undefined
+  /** How many others have opened, as far as was heard. */
+  #hellos = 0
+  #opened = false
   #closed = false
 
-  constructor(stream: string, deps: RegistryDeps) {
-    this.#stream = stream
+  constructor(deps: RegistryDeps) {
     this.#deps = deps
+    this.#log = new RegistryLog(deps)
+    this.#writer = deps.ids.next()
     deps.link.up.on(() => this.#again())
   }
 
-  /** Reads all there is and goes on following. */
+  /** Reads all there is and goes on listening. Throws CONFIG_INVALID, BACKEND_UNAVAILABLE. */
   async open(): Promise<void> {
-    await this.#follow()
+    const { clock } = this.#deps
+    const until = clock.monotonic() + OPENING_MS
+    for (;;) {
+      try {
+        await this.#follow()
+        this.#opened = true
+        if (!this.#ear?.alive) this.#again()
+        return
+      } catch (error) {
+        const worthIt = isMusterError(error) && error.retryable && clock.monotonic() < until
+        if (this.#closed || !worthIt) throw error
+        await this.#pause(OPENING_LOOK_MS)
+      }
+    }
   }
 
   /** What is known of a queue. */
   get(queue: string): Entry | undefined {
-    return this.#entries.get(queue)
+    return this.#knowledge.get(queue)
   }
 
-  /** Names of all queues, after reading what others have written until now. */
+  /** Names of all queues, after hearing what others have written until now. */
   async list(): Promise<readonly string[]> {
     await this.#catchUp()
-    return [...this.#entries.keys()].sort()
+    return this.#knowledge.names()
   }
 
   /** Makes the queue known, if it is not. */
   async enter(queue: string): Promise<void> {
-    if (!this.#entries.has(queue)) await this.#write([{ queue }])
+    const record = this.#knowledge.change(queue, {}, this.#writer)
+    if (record) await this.#write(record)
   }
 
-  /** Writes a change down, unless it changes nothing, and resolves when this process goes by it. */
-  async change(queue: string, change: Omit<Change, 'queue'>): Promise<void> {
+  /** Writes a change down, unless it changes nothing, and resolves when all processes have it before them. */
+  async change(
+    queue: string,
+    change: { readonly settings?: Partial<QueueSettings>; readonly paused?: boolean },
+  ): Promise<void> {
     await this.#catchUp()
-    const entry = this.#entries.get(queue)
-    const settings = Object.entries(change.settings ?? {})
-    const same =
-      entry !== undefined &&
-      (change.paused ?? entry.paused ?? false) === (entry.paused ?? false) &&
-      settings.every(([key, value]) => Object.entries(entry.settings).some(([k, v]) => k === key && v === value))
-    if (same) return
-    await this.#write([{ queue, ...change }])
-    await this.#catchUp()
+    const record = this.#knowledge.change(queue, change, this.#writer)
+    if (record) await this.#write(record)
+  }
+
+  /** Something was deleted on the server: looks whether the log was, too. */
+  check(): void {
+    const look = async (): Promise<void> => {
+      if (!(await this.#log.exists())) this.#again()
+    }
+    look().catch(() => undefined) // without a connection: the next one reads the log anyway
   }
 
   /** Stops following. */
@@ -103,191 +110,145 @@ export class Registry {
     this.#closed = true
   }
 
-  async #write(changes: readonly Change[]): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      const parcels = changes.map((change) => ({
-        exchange: '',
-        key: this.#stream,
-        content: Buffer.from(JSON.stringify(change)),
-        properties: { persistent: true, mandatory: true, contentType: 'application/json' },
-      }))
-      const sent = await this.#deps.publisher.send(parcels)
-      const error = sent.find((one) => isMusterError(one))
-      if (error && attempt === 3) throw error
-      if (sent.every((one) => one === 'held')) break
-      if (!error) await this.#declare()
-    }
-  }
-
-  /** A server that has just started answers before it has opened its streams: this one is waited for. */
-  async #declare(): Promise<void> {
-    const what = 'declaring the registry of queues (a stream: RabbitMQ 3.9 or newer)'
-    const options = { durable: true, arguments: { 'x-queue-type': 'stream' } }
-    const make = async (channel: Channel): Promise<boolean> => {
-      await channel.assertQueue(this.#stream, options)
-      return true
-    }
-    const until = this.#deps.clock.monotonic() + OPENING_MS
-    while (this.#deps.clock.monotonic() < until && !this.#closed) {
-      if (await this.#deps.desk.ask(what, make, { on: { [NOT_FOUND]: () => false } })) return
-      await new Promise<void>((resolve) => this.#deps.clock.after(OPENING_LOOK_MS, resolve))
-    }
-    await this.#deps.desk.ask(what, make)
-  }
-
-  #again(): void {
-    this.#following = undefined
-    this.#follow().catch((error: unknown) => {
-      if (this.#closed) return
-      this.#deps.logger.warn({ err: error }, 'the registry of queues cannot be read; trying again')
-      this.#deps.clock.after(500, () => {
-        if (!this.#closed && !this.#following) this.#again()
-      })
-    })
-  }
-
-  /** Reads from the first record on: after a wipe of the server the records are others, whatever their numbers. */
-  async #follow(): Promise<void> {
-    const model = await this.#deps.link.ready()
-    const known = this.#entries
-    await this.#declare()
-    const channel = await model.createChannel()
-    channel.on('error', () => undefined) // shows as the end of the channel
-    await channel.prefetch(PREFETCH)
-    const fresh = new Map<string, Entry>()
-    let entries = fresh
-    this.#following = channel
-    this.#offset = -1
-    const read = (message: ConsumeMessage | null): void => {
-      if (this.#following !== channel) return
-      if (message === null) {
-        channel.close().catch(() => undefined) // gone with its connection: closed all the same
-        return this.#again()
+  async #write(record: RegistryRecord): Promise<void> {
+    for (let attempt = 1; ;) {
+      const hellos = this.#hellos
+      try {
+        const held = await this.#log.write([record])
+        if (held) this.#learn(record)
+        // An ear alone takes it as well: the log may have been deleted. What is known is written again then, this with it.
+        if (!held || !(await this.#log.exists())) await this.#repair()
+        if (!held && attempt++ === ATTEMPTS) throw tooSlow()
+        await this.#catchUp()
+        // Who opened meanwhile may have begun to listen too late for it, and read the log too early: only this process can know.
+        if (held && this.#hellos === hellos) return
+      } catch (error) {
+        if (this.#closed || attempt++ === ATTEMPTS || !isMusterError(error) || !error.retryable) throw error
+        await this.#repair()
       }
-      channel.ack(message)
-      const queue = apply(entries, message)
-      this.#offset = offsetOf(message)
-      if (queue !== undefined && entries === this.#entries) this.changed.emit(queue)
-      this.#moved.emit()
     }
-    channel.once('close', () => {
-      if (this.#following === channel && this.#deps.link.current === model && !this.#closed) this.#again()
-    })
-    await channel.consume(this.#stream, read, { arguments: { 'x-stream-offset': 'first' } })
-    await this.#catchUp()
-    const lost = missing(known, fresh)
-    for (const change of lost) note(fresh, change)
-    entries = this.#entries = fresh
-    for (const queue of fresh.keys()) this.changed.emit(queue)
-    if (lost.length > 0) await this.#write(lost)
   }
 
-  /** Resolves when all has been read that was written until now. */
+  async #repair(): Promise<void> {
+    this.#again()
+    await this.#followed()
+  }
+
+  /** Resolves when everything has been heard that was written until now. */
   async #catchUp(): Promise<void> {
-    let last = await this.#last()
-    const until = this.#deps.clock.monotonic() + CAUGHT_UP_WITHIN_MS
-    if (last === undefined) await this.#begin()
-    // From then on there is a last record. A server under way to its feet may take its time to show it, and to go by less than all
-    // would be to forget a pause.
-    while (last === undefined) {
-      last = await this.#last()
-      if (last === undefined && this.#deps.clock.monotonic() > until) throw tooSlow()
-    }
-    const target = last
-    if (this.#offset >= target) return
-    await new Promise<void>((resolve, reject) => {
-      const stopListening = this.#moved.on(() => {
-        if (this.#offset < target) return
-        stopListening()
-        stopTimer()
-        resolve()
-      })
-      const stopTimer = this.#deps.clock.after(CAUGHT_UP_WITHIN_MS, () => {
-        stopListening()
-        reject(tooSlow())
-      })
-    })
-  }
-
-  /** The number of the last record, or undefined where there is none. */
-  async #last(): Promise<number | undefined> {
-    const what = 'reading the registry of queues'
-    const read = async (channel: Channel): Promise<number | undefined> => {
-      let last: number | undefined
-      const arrival = new Signal()
-      await channel.prefetch(PREFETCH)
-      const take = (message: ConsumeMessage | null): void => {
-        if (message === null) return
-        channel.ack(message)
-        last = offsetOf(message)
-        arrival.emit()
+    for (let attempt = 1; ; attempt++) {
+      await this.#followed()
+      // A server that takes no messages takes no change either: what is known is all.
+      if (this.#deps.voice.blocked) return
+      try {
+        if (!this.#ear) throw this.#deps.link.unavailable()
+        return await this.#ear.echo()
+      } catch (error) {
+        if (this.#deps.voice.blocked) return
+        if (attempt === ATTEMPTS || this.#closed) throw error
+        if (!this.#ear?.alive) this.#again()
       }
-      const { consumerTag } = await channel.consume(this.#stream, take, { arguments: { 'x-stream-offset': 'last' } })
-      if (last === undefined) await this.#within(EMPTY_AFTER_MS, arrival)
-      // All that came with it is there when the server has confirmed the end.
-      await channel.cancel(consumerTag)
-      return last
     }
-    return this.#deps.desk.ask<number | undefined>(what, read, { on: { [NOT_FOUND]: () => undefined } })
   }
 
-  /** Resolves at the next signal, or after `ms`. */
-  #within(ms: number, signal: Signal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        stopListening()
-        stopTimer()
-        resolve()
-      }
-      const stopListening = signal.on(end)
-      const stopTimer = this.#deps.clock.after(ms, end)
+  /** Resolves when what is being followed anew is followed. */
+  async #followed(): Promise<void> {
+    await this.#deps.link.ready()
+    if (!this.#following) return
+    let stopTimer = (): void => undefined
+    const late = new Promise<never>((_, reject) => {
+      stopTimer = this.#deps.clock.after(CAUGHT_UP_WITHIN_MS, () => reject(tooSlow()))
     })
+    await Promise.race([this.#following, late]).finally(stopTimer)
   }
 
-  async #begin(): Promise<void> {
-    await this.#declare()
-    const content = Buffer.from('{}')
-    await this.#deps.publisher.send([
-      { exchange: '', key: this.#stream, content, properties: { persistent: true, mandatory: true } },
-    ])
+  /** Listens and reads once more, as soon as what is under way has ended; goes on until that has worked. */
+  #again(): void {
+    if (!this.#opened) return // `open` tries again by itself
+    this.#due = true
+    this.#following ??= this.#keepOn().finally(() => (this.#following = undefined))
+  }
+
+  async #keepOn(): Promise<void> {
+    while (this.#due && !this.#closed) {
+      this.#due = false
+      try {
+        await this.#follow()
+      } catch (error) {
+        if (this.#closed) return
+        this.#deps.logger.warn({ err: error }, 'the registry of queues cannot be read; trying again')
+        this.#due = true
+        await this.#pause(AGAIN_MS)
+      }
+    }
+  }
+
+  /** The ear first, then the log: what is written between the two comes twice, and never not at all. */
+  async #follow(): Promise<void> {
+    const isNew = await this.#log.declare()
+    if (!this.#ear?.alive) {
+      const ear: Ear = await Ear.open(
+        this.#deps,
+        (type, message) => this.#hear(type, message),
+        () => {
+          if (this.#ear === ear && this.#deps.link.current && !this.#closed) this.#again()
+        },
+      )
+      this.#ear = ear
+    }
+    await this.#greet(isNew)
+    const whole = await this.#log.read((records) => this.#absorb(records))
+    if (!whole) {
+      const stop = this.#deps.voice.onUnblocked(() => {
+        stop()
+        this.#again()
+      })
+    }
+  }
+
+  /** Tells all that somebody opens; where the log was not there, they write down what they know. */
+  async #greet(isNew: boolean): Promise<void> {
+    const { voice, names } = this.#deps
+    if (voice.blocked) return
+    const content = Buffer.from(isNew ? NEW_LOG : '')
+    try {
+      await voice.say([{ exchange: names.exchange, key: KEYS.hello, type: KINDS.hello, id: this.#writer, content }])
+    } catch (error) {
+      if (!voice.blocked) throw error
+    }
+  }
+
+  #hear(type: string, message: ConsumeMessage): void {
+    if (type === KINDS.record) {
+      const record = decode(message.content)
+      if (record) this.#learn(record)
+    }
+    if (type !== KINDS.hello || message.properties.messageId === this.#writer) return
+    this.#hellos++
+    if (message.content.toString('utf8') === NEW_LOG) this.#again()
+  }
+
+  /** Learns what the log says; gives what it does not say any more: a pause that was forgotten would let go what an operator holds back. */
+  #absorb(records: readonly RegistryRecord[]): readonly RegistryRecord[] {
+    const said = new Knowledge()
+    for (const record of records) {
+      said.learn(record)
+      this.#learn(record)
+    }
+    return this.#knowledge.beyond(said)
+  }
+
+  #learn(record: RegistryRecord): void {
+    if (this.#knowledge.learn(record)) this.changed.emit(record.queue)
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#deps.clock.after(ms, resolve))
   }
 }
+
+const NEW_LOG = 'new log'
 
 function tooSlow(): MusterError {
   return new MusterError('BACKEND_UNAVAILABLE', 'RabbitMQ: the registry of queues could not be read in time')
-}
-
-function offsetOf(message: ConsumeMessage): number {
-  return Number(message.properties.headers?.['x-stream-offset'] ?? 0)
-}
-
-/** Applies a record; gives the queue that it is about. What cannot be read is of a newer version, and left out. */
-function apply(entries: Map<string, Entry>, message: ConsumeMessage): string | undefined {
-  try {
-    const change = JSON.parse(message.content.toString('utf8')) as Change
-    if (typeof change.queue !== 'string') return undefined
-    note(entries, change)
-    return change.queue
-  } catch {
-    return undefined
-  }
-}
-
-function note(entries: Map<string, Entry>, { queue = '', settings, paused }: Change): void {
-  const before = entries.get(queue)
-  entries.set(queue, { settings: { ...before?.settings, ...settings }, paused: paused ?? before?.paused })
-}
-
-/**
- * What was known and no record says any more: a server that was killed can show fewer records than it had confirmed. A pause that
- * was forgotten would let go what an operator holds back.
- */
-function missing(known: ReadonlyMap<string, Entry>, fresh: ReadonlyMap<string, Entry>): Change[] {
-  return [...known].flatMap(([queue, { settings, paused }]) => {
-    const now = fresh.get(queue)
-    const gone = Object.entries(settings).filter(([key]) => !Object.hasOwn(now?.settings ?? {}, key))
-    const pause = paused === true && now?.paused === undefined
-    if (now && !pause && gone.length === 0) return []
-    return [{ queue, settings: Object.fromEntries(gone), ...(pause && { paused }) }]
-  })
 }

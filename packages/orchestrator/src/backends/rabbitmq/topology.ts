@@ -8,6 +8,7 @@ import type { Desk } from './desk.js'
 import { NOT_FOUND } from './errors.js'
 import type { Ladder } from './ladder.js'
 import type { Line } from './line.js'
+import { Signal } from './signal.js'
 
 /**
  * The arguments of a queue for messages. A quorum queue counts deliveries itself and drops what was returned too often (20 times unless
@@ -18,8 +19,8 @@ export function queueOptions(kind: QueueKind): Options.AssertQueue {
   return { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000 } }
 }
 
-/** Dead letters stay in the order of their deaths, so their queue has no priorities. */
-function deadOptions(kind: QueueKind): Options.AssertQueue {
+/** The same without priorities. Dead letters stay in the order of their deaths. */
+export function plainOptions(kind: QueueKind): Options.AssertQueue {
   return kind === 'classic' ? { durable: true } : queueOptions(kind)
 }
 
@@ -31,6 +32,8 @@ function whatOf({ name }: Line): string {
 
 /** Declares what a queue needs, once. */
 export class Topology {
+  /** Something that was declared is not there. */
+  readonly missing = new Signal()
   readonly #desk: Desk
   readonly #ladder: Ladder
   readonly #kind: QueueKind
@@ -58,7 +61,7 @@ export class Topology {
     const make = async (channel: Channel): Promise<boolean> => {
       await channel.assertQueue(main, queueOptions(this.#kind))
       await channel.assertQueue(suspect, queueOptions(this.#kind))
-      await channel.assertQueue(dead, deadOptions(this.#kind))
+      await channel.assertQueue(dead, plainOptions(this.#kind))
       await this.#ladder.bind(channel, main)
       await this.#ladder.bind(channel, suspect)
       return true
@@ -78,5 +81,6 @@ export class Topology {
     line.declared = undefined
     line.ready = false
     this.#ladder.forget()
+    this.missing.emit()
   }
 }
