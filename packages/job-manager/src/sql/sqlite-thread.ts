@@ -7,6 +7,7 @@ import { migrate } from './migrate.js'
 import type { Row, SqlValue } from './rows.js'
 import { Connection } from './sqlite-connection.js'
 import { failure, runGroup, type Failure, type GroupOutcome } from './sqlite-group.js'
+import { serveLingering } from './sqlite-linger.js'
 import { statements, type StatementName } from './statements.js'
 
 /** How the thread is started. */
@@ -75,12 +76,21 @@ function serve(port: NonNullable<typeof parentPort>, { file, identity, role, pol
     }, pollMs)
   }
 
-  port.on('message', (request: Request) => {
-    if (request === 'listen') return listen()
-    if (request === 'unlisten') return clearInterval(poll)
-    if (request !== 'close') return answer(handle(request))
-    clearInterval(poll)
-    db?.close()
-    port.close()
-  })
+  const take = (request: Request): boolean => {
+    if (request === 'listen') listen()
+    else if (request === 'unlisten') clearInterval(poll)
+    else if (request !== 'close') answer(handle(request))
+    else {
+      clearInterval(poll)
+      db?.close()
+      port.close()
+    }
+    return role === 'write' && isAlone(request)
+  }
+  serveLingering(port, take)
+}
+
+/** Whether a request is a group of one operation: name, number of arguments, arguments. */
+function isAlone(request: Request): boolean {
+  return typeof request === 'object' && Array.isArray(request) && request.length === 2 + Number(request[1])
 }
