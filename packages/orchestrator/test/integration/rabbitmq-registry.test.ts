@@ -183,7 +183,7 @@ describe.each(['classic', 'quorum'])('on %s queues', (kind) => {
     for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
       const body = `
         const { connect } = require('amqplib')
-        connect(${JSON.stringify(url.replace(/\?.*/, ''))} + '?heartbeat=1').then(async (connection) => {
+        connect(${JSON.stringify(url.replace(/\?.*/, ''))} + '?heartbeat=3').then(async (connection) => {
           const channel = await connection.createChannel()
           await channel.consume(${JSON.stringify(LOG)}, () => console.log('mine'))
         })`

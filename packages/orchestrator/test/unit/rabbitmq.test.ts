@@ -120,6 +120,7 @@ test('what cannot be mended by waiting is no BACKEND_UNAVAILABLE', () => {
   expect(dialFailed(address, said('Expected ConnectionOpenOk; got <ConnectionClose channel:0>')).code).toBe(
     'CONFIG_INVALID',
   )
+  expect(dialFailed(address, said('Expected ConnectionOpenOk; got <Heartbeat>')).code).toBe('BACKEND_UNAVAILABLE')
   expect(dialFailed(address, said('connect ECONNREFUSED', 'ECONNREFUSED'))).toMatchObject({
     code: 'BACKEND_UNAVAILABLE',
     retryable: true,

@@ -63,8 +63,8 @@ export function dialFailed(address: ServerAddress, error: unknown): MusterError 
       `refused the user '${user}' or its password`,
       'Correct user and password. The user guest may only connect from the host of the server.',
     )
-  // The library shows the server's refusal only as a frame that it did not expect.
-  if (/Expected ConnectionOpenOk/.test(said))
+  // The library shows the server's refusal only as a frame that it did not expect. (A heartbeat is another: that server is slow.)
+  if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(said))
     return refused(
       `does not give the user '${user}' the vhost '${address.path === '' ? '/' : address.path}'`,
       'Make the vhost and give the user its rights: rabbitmqctl add_vhost VHOST; ' +
