@@ -12,7 +12,13 @@ import { createInterface } from 'node:readline'
 
 const CONTROLLER = new URL('fixtures/controller.mjs', import.meta.url).pathname
 /** Short, so that a test waits for a second and not for ten. */
-export const LEASE = { leaseMs: 1_000, beatMs: 250 }
+export const LEASE: Lease = { leaseMs: 1_000, beatMs: 250 }
+
+/** For how long a leader leads once it is not heard of any more, and how often it is heard of, ms. */
+export interface Lease {
+  readonly leaseMs: number
+  readonly beatMs: number
+}
 
 /** Runs argv and gives what was written to MUSTER_RESULT as text. */
 export const testWorker: Worker = {
@@ -60,16 +66,18 @@ export const backendOfRun = (): string => process.env['MUSTER_BACKEND'] ?? 'loca
 export class World {
   readonly directory: string
   readonly machines: readonly MachineConfig[]
+  readonly #lease: Lease
   readonly #children: Controller[] = []
 
-  private constructor(directory: string, machines: readonly MachineConfig[]) {
+  private constructor(directory: string, machines: readonly MachineConfig[], lease: Lease) {
     this.directory = directory
     this.machines = machines
+    this.#lease = lease
   }
 
-  static async make(name: string, machines: MachinesOf = atHand): Promise<World> {
+  static async make(name: string, machines: MachinesOf = atHand, lease = LEASE): Promise<World> {
     const directory = await mkdtemp(join(tmpdir(), `muster-test-${name}-`))
-    return new World(directory, machines(directory))
+    return new World(directory, machines(directory), lease)
   }
 
   /** Ends what is left and removes the directory. */
@@ -89,7 +97,7 @@ export class World {
     } = {},
   ): Controller {
     const { directory, machines } = this
-    const argument = JSON.stringify({ directory, machines, lease: LEASE, ...options })
+    const argument = JSON.stringify({ directory, machines, lease: this.#lease, ...options })
     const child = spawn(process.execPath, [CONTROLLER, argument], { stdio: ['pipe', 'pipe', 'inherit'] })
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
     const ended = once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null)
@@ -111,7 +119,7 @@ export class World {
   ): Promise<T> {
     const { directory, machines } = this
     const tools = { clock, ids: systemIds, logger: createLogger({ level: process.env['MUSTER_TEST_LOG'] ?? 'fatal' }) }
-    const store = await openStore(join(directory, 'jobs.db'), { ...tools, clock: storeClock, lease: LEASE })
+    const store = await openStore(join(directory, 'jobs.db'), { ...tools, clock: storeClock, lease: this.#lease })
     const orchestrator = await openOrchestrator({ backend, ...tools })
     const filesDirectory = join(directory, 'files')
     const options = { ...tools, ...(mode && { mode }), ...(tuning && { tuning }), ...(onWarning && { onWarning }) }

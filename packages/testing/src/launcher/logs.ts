@@ -3,6 +3,9 @@ import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { bench, completed, ended, logged, logText, look, request, type LauncherFactory } from './kit.js'
 
+/** A connection, a follower and an attempt take a second each where the machine is busy; nothing but a hint ends the wait. */
+const PATIENT = { timeout: 20_000, interval: 20 }
+
 /** Declares the tests. */
 export function logSection(factory: LauncherFactory): void {
   test('3 every byte once and in order, also of binary data and very long lines', async () => {
@@ -83,14 +86,14 @@ export function logSection(factory: LauncherFactory): void {
     const at = await bench(factory)
     const heard: (string | undefined)[] = []
     const off = at.launcher.onHint((attempt) => heard.push(attempt?.jobId))
-    await expect.poll(() => heard.length).toBeGreaterThan(0)
+    await expect.poll(() => heard.length, PATIENT).toBeGreaterThan(0)
     const what = request('true')
     // The follower may still be on its way; it hears the next one.
     await expect
       .poll(async () => {
         await completed(at, { ...request('true'), key: { ...what.key, attempt: heard.length + 1 } })
         return heard.includes(what.key.jobId)
-      })
+      }, PATIENT)
       .toBe(true)
     off()
   })
