@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import { runQueueSoak } from '../queue-history/soak.js'
 import type { QueueBackendFactory } from './kit.js'
 
-const SOAK_MS = 10_000
-const MESSAGES_PER_SECOND = 200
+const SOAK_MS = 5_000
+const MESSAGES_PER_SECOND = 400
 /** What a heap may differ by and still be the same. A kilobyte kept of each message would be half as much again. */
 const HEAP_SLACK_BYTES = 1.5 * 2 ** 20
 
