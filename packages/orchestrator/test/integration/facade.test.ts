@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { systemIds } from '@muster/core'
 import { defineQueue, openOrchestrator, type Orchestrator } from '@muster/orchestrator'
 import { startRabbit, startRedis, type QueueServer } from '@muster/testing/servers'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 
 const run = promisify(execFile)
@@ -24,36 +24,44 @@ describe.each(Object.entries(servers))('%s', (_, startServer) => {
   beforeAll(async () => {
     server = await startServer?.()
   })
-  afterAll(() => server?.remove())
+  const opened: Orchestrator[] = []
+  afterAll(async () => {
+    await Promise.all(opened.map((q) => q.close({ drainMs: 0, graceMs: 0 })))
+    await server?.remove()
+  })
 
   /** Those who share a namespace share its queues, except on a backend that dies with its process. */
   async function start(namespace = `test-${systemIds.next()}`): Promise<Orchestrator> {
     const q = await openOrchestrator({ backend: server?.url ?? 'local', namespace })
-    onTestFinished(() => q.close({ drainMs: 0, graceMs: 0 }))
+    opened.push(q)
     return q
   }
   const many = (n: number): { body: number }[] => Array.from({ length: n }, (_, body) => ({ body }))
   const settled = (q: Orchestrator, dead = 0): Promise<unknown> =>
     eventually(async () => expect(await q.countQueueMessages('q')).toMatchObject({ ready: 0, dead }))
 
-  test('a typed queue: what fits is handled once, what does not is a dead letter with the reason', async () => {
-    const q = await start()
-    const mail = defineQueue('q', { schema: z.object({ to: z.string(), copies: z.int().default(1) }) })
-    await expect(q.publish(mail, { to: 1 } as never)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
-    await q.publishMany(
-      mail,
-      Array.from({ length: 500 }, (_, n) => ({ body: { to: `user ${n}` } })),
-    )
-    await q.publish('q', { to: null })
-    const seen: string[] = []
-    q.consume(mail, ({ body }) => seen.push(`${body.to} ${body.copies}`), { concurrency: 50 })
-    await settled(q, 1)
-    await eventually(() => expect(seen).toHaveLength(500))
-    expect(new Set(seen).size).toBe(500)
-    expect((await q.deadLetters('q')).letters).toMatchObject([{ reason: 'rejected', body: { to: null } }])
-  })
+  // Each has queues of its own, and most of them wait: all but the last go on side by side.
+  test.concurrent(
+    'a typed queue: what fits is handled once, what does not is a dead letter with the reason',
+    async () => {
+      const q = await start()
+      const mail = defineQueue('q', { schema: z.object({ to: z.string(), copies: z.int().default(1) }) })
+      await expect(q.publish(mail, { to: 1 } as never)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+      await q.publishMany(
+        mail,
+        Array.from({ length: 500 }, (_, n) => ({ body: { to: `user ${n}` } })),
+      )
+      await q.publish('q', { to: null })
+      const seen: string[] = []
+      q.consume(mail, ({ body }) => seen.push(`${body.to} ${body.copies}`), { concurrency: 50 })
+      await settled(q, 1)
+      await eventually(() => expect(seen).toHaveLength(500))
+      expect(new Set(seen).size).toBe(500)
+      expect((await q.deadLetters('q')).letters).toMatchObject([{ reason: 'rejected', body: { to: null } }])
+    },
+  )
 
-  test('retries with their pauses, then a dead letter; redriven it starts again', async () => {
+  test.concurrent('retries with their pauses, then a dead letter; redriven it starts again', async () => {
     const q = await start()
     await q.declare('q', { maxTries: 2 })
     const tries: number[] = []
@@ -73,27 +81,30 @@ describe.each(Object.entries(servers))('%s', (_, startServer) => {
     await eventually(() => expect(tries).toEqual([0, 1, 0]))
   })
 
-  test('a lease is extended while its handler runs, and never more is held than there are slots', async () => {
-    const q = await start()
-    const crashes: number[] = []
-    let [running, most] = [0, 0]
-    await q.publishMany('q', many(6))
-    q.consume(
-      'q',
-      async (delivery) => {
-        most = Math.max(most, ++running)
-        await sleep(1_500)
-        running--
-        crashes.push(delivery.crashes)
-      },
-      { concurrency: 2, leaseMs: 1_000 },
-    )
-    await eventually(() => expect(crashes).toHaveLength(6))
-    await settled(q)
-    expect({ crashes: new Set(crashes), most }).toEqual({ crashes: new Set([0]), most: 2 })
-  })
+  test.concurrent(
+    'a lease is extended while its handler runs, and never more is held than there are slots',
+    async () => {
+      const q = await start()
+      const crashes: number[] = []
+      let [running, most] = [0, 0]
+      await q.publishMany('q', many(6))
+      q.consume(
+        'q',
+        async (delivery) => {
+          most = Math.max(most, ++running)
+          await sleep(1_500)
+          running--
+          crashes.push(delivery.crashes)
+        },
+        { concurrency: 2, leaseMs: 1_000 },
+      )
+      await eventually(() => expect(crashes).toHaveLength(6))
+      await settled(q)
+      expect({ crashes: new Set(crashes), most }).toEqual({ crashes: new Set([0]), most: 2 })
+    },
+  )
 
-  test('31 close drains: what is in flight ends, what was not started goes back uncounted', async () => {
+  test.concurrent('31 close drains: what is in flight ends, what was not started goes back uncounted', async () => {
     const namespace = `test-${systemIds.next()}`
     const q = await start(namespace)
     await q.publishMany('q', many(40))
@@ -118,7 +129,7 @@ describe.each(Object.entries(servers))('%s', (_, startServer) => {
     expect(new Set(counts)).toEqual(new Set([0]))
   })
 
-  test('for await: going on acknowledges, leaving gives back', async () => {
+  test.concurrent('for await: going on acknowledges, leaving gives back', async () => {
     const q = await start()
     await q.publishMany('q', many(3))
     const seen: unknown[] = []
@@ -130,7 +141,7 @@ describe.each(Object.entries(servers))('%s', (_, startServer) => {
     expect(rest.sort()).toEqual([1, 2])
   })
 
-  test('22 pause holds back from a consumer that stands, resume goes on', async () => {
+  test.concurrent('22 pause holds back from a consumer that stands, resume goes on', async () => {
     const q = await start()
     const seen: unknown[] = []
     q.consume('q', ({ body }) => seen.push(body), { concurrency: 5 })
@@ -147,7 +158,7 @@ describe.each(Object.entries(servers))('%s', (_, startServer) => {
     expect((await q.stats('q')).totals).toMatchObject({ published: 2, delivered: 2 })
   })
 
-  test('the example runs', async () => {
+  test.concurrent('the example runs', async () => {
     const file = fileURLToPath(new URL('../../../../examples/queue.ts', import.meta.url))
     const args = ['--import', 'tsx', file, ...(server ? [server.url] : [])]
     const { stdout, stderr } = await run(process.execPath, args, { timeout: 50_000 })

@@ -36,11 +36,10 @@ async function redis(): Promise<QueueServer> {
 
 async function rabbit(): Promise<QueueServer> {
   const broker = await startRabbit()
-  for (const args of [
-    ['add_user', 'ada', PASSWORD],
-    ['set_permissions', 'ada', '.*', '.*', '.*'],
-  ])
-    await broker.ctl(...args)
+  // By one call: each starts a virtual machine of its own.
+  const rights = `rabbit_auth_backend_internal:set_permissions(<<"ada">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)`
+  const adding = `ok = rabbit_auth_backend_internal:add_user(<<"ada">>, <<"${PASSWORD}">>, <<"test">>), ok = ${rights}.`
+  expect(await broker.ctl('eval', adding)).toMatchObject({ code: 0, stdout: 'ok\n' })
   return broker
 }
 
