@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import LongestFirst from './tests/setup/longest-first.js'
 
 const sources = {
   find: /^@muster\/([a-z-]+)$/,
@@ -30,6 +31,7 @@ export default defineConfig({
       ...(process.env['MUSTER_TEST_TALLY'] === undefined ? [] : ['./scripts/lib/tally-reporter.ts']),
     ],
     globalSetup: ['tests/setup/home.ts'],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
