@@ -149,6 +149,17 @@ describe.each(['classic', 'quorum'])('on %s queues', (kind) => {
     expect(last.get('q')?.settings).toEqual({ limit: 200 })
   })
 
+  test('the log stays short where one writes for long and nobody opens', async () => {
+    const url = await place()
+    const registry = await open(url)
+    for (let round = 0; round < 11; round++)
+      await Promise.all(
+        Array.from({ length: 50 }, (_, n) => registry.change('q', { settings: { limit: round * 50 + n + 1 } })),
+      )
+    await expect.poll(() => lengthOfLog(url)).toBeLessThan(100)
+    expect(await seen(url, 'q')).toMatchObject({ settings: registry.get('q')?.settings })
+  })
+
   test('every queue is deleted, or the log alone, or the whole vhost: who knows a pause writes it again', async () => {
     const url = await place()
     const registry = await open(url)
@@ -194,7 +205,9 @@ describe.each(['classic', 'quorum'])('on %s queues', (kind) => {
           .replace(/node_modules.*/, ''),
       })
       onTestFinished(() => void child.kill('SIGKILL'))
-      await once(child.stdout, 'data')
+      const died = once(child, 'exit').then(() => expect.fail('the reader ended before it read'))
+      await Promise.race([once(child.stdout, 'data'), died])
+      died.catch(() => undefined) // from here on it is to die
       const opening = seen(url, 'q')
       let done = false
       void opening.finally(() => (done = true))

@@ -33,7 +33,7 @@ export interface LogDeps {
 
 /** A turn comes within milliseconds, but for a reader that froze: the server ends it after three heartbeats. */
 const TURN_MARGIN_MS = 5_000
-const DECLARE_ATTEMPTS = 20
+const DECLARE_ATTEMPTS = 5
 /** So many are read at once, at most. */
 const MANY = 20_000
 /** While no end can be written: what arrived is all when the server counts nothing more so many times. */
@@ -98,6 +98,7 @@ export class RegistryLog {
       if (whole) {
         await this.write(lacking)
         await this.#tidy(reading)
+        await reading.until(() => true) // or it was deleted meanwhile
       }
       return whole
     } catch (error) {

@@ -27,6 +27,8 @@ const [OPENING_MS, OPENING_LOOK_MS] = [10_000, 200]
 const AGAIN_MS = 500
 const CAUGHT_UP_WITHIN_MS = 10_000
 const ATTEMPTS = 3
+/** After how many changes of its own a process reads the log again. */
+const READ_EVERY = 500
 
 /** The registry of one namespace. */
 export class Registry {
@@ -42,6 +44,7 @@ export class Registry {
   #following: Promise<void> | undefined
   /** How many others have opened, as far as was heard. */
   #hellos = 0
+  #written = 0
   #opened = false
   #closed = false
 
@@ -121,12 +124,17 @@ export class Registry {
         if (!held && attempt++ === ATTEMPTS) throw tooSlow()
         await this.#catchUp()
         // Who opened meanwhile may have begun to listen too late for it, and read the log too early: only this process can know.
-        if (held && this.#hellos === hellos) return
+        if (held && this.#hellos === hellos) return this.#count()
       } catch (error) {
         if (this.#closed || attempt++ === ATTEMPTS || !isMusterError(error) || !error.retryable) throw error
         await this.#repair()
       }
     }
+  }
+
+  /** Who reads the log makes it short. Where nobody opens for long, those who write do. */
+  #count(): void {
+    if (++this.#written % READ_EVERY === 0) this.#again()
   }
 
   async #repair(): Promise<void> {
@@ -166,7 +174,10 @@ export class Registry {
   #again(): void {
     if (!this.#opened) return // `open` tries again by itself
     this.#due = true
-    this.#following ??= this.#keepOn().finally(() => (this.#following = undefined))
+    this.#following ??= this.#keepOn().finally(() => {
+      this.#following = undefined
+      if (this.#due && !this.#closed) this.#again()
+    })
   }
 
   async #keepOn(): Promise<void> {
