@@ -1,14 +1,22 @@
-/** The Redis backend against the contract of its seam, on a server of its own that syncs before it answers. */
+/**
+ * The Redis backend against the contract of its seam, on a server of its own that syncs before it answers. `MUSTER_TEST_REDIS=cluster` takes
+ * a Redis Cluster of three servers instead. A cluster tells its clients its own addresses, so that a proxy stands only before their first
+ * look: what items 28 and 30 prove of broken connections, they prove of the single server.
+ */
 import { silentLogger, systemIds } from '@muster/core'
 import { parseAddress } from '@muster/orchestrator'
 import { queueBackendSuite, type QueueBackendFactory } from '@muster/testing'
-import { startRedis, type QueueServer } from '@muster/testing/servers'
+import { startRedis, startRedisCluster, type QueueServer, type RedisNode } from '@muster/testing/servers'
 import { afterAll, beforeAll } from 'vitest'
 import { REDIS_CAPABILITIES, open } from '../../src/backends/redis/redis.js'
 
-let server: QueueServer
+const clustered = process.env['MUSTER_TEST_REDIS'] === 'cluster'
+
+let server: QueueServer & { readonly nodes?: readonly RedisNode[] }
 beforeAll(async () => {
-  server = await startRedis({ config: ['appendonly yes', 'appendfsync always'] })
+  server = clustered
+    ? await startRedisCluster()
+    : await startRedis({ config: ['appendonly yes', 'appendfsync always'] })
 })
 afterAll(() => server.remove())
 
@@ -18,7 +26,7 @@ const openAt = (url: string): QueueBackendFactory['open'] => {
 }
 
 queueBackendSuite({
-  name: 'redis',
+  name: clustered ? 'redis cluster' : 'redis',
   capabilities: REDIS_CAPABILITIES,
   open: (options) => openAt(server.url)(options),
   processes: {
@@ -38,9 +46,13 @@ queueBackendSuite({
     start: () => server.start(),
     pause: () => server.pause(),
     unpause: () => server.unpause(),
-    holdings: async () => ({ keys: Number((await server.exec('redis-cli DBSIZE')).stdout) }),
+    holdings: async () => {
+      const asked = (server.nodes ?? [{ port: 6379 }]).map(({ port }) => server.exec(`redis-cli -p ${port} DBSIZE`))
+      return { keys: (await Promise.all(asked)).reduce((sum, { stdout }) => sum + Number(stdout), 0) }
+    },
     proxied: ({ host, port }) => {
-      const url = server.url.replace(`${server.host}:${server.port}`, `${host}:${port}`)
+      // Of a cluster the first address alone, or the others would be taken instead.
+      const url = `redis://${host}:${port}`
       return { open: openAt(url), config: url }
     },
   },
