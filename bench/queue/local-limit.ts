@@ -1,14 +1,16 @@
 /**
  * What the local backend cannot be quicker than, beside p-queue: the copying alone. A message must not change when its publisher goes on
  * writing to the object, nor for one consumer because of another, so each body is copied on its way in and again on its way out,
- * where p-queue passes a reference. These rows copy and do nothing else: no id, no line, no lease, no settlement.
+ * where p-queue passes a reference. These rows copy and do nothing else: no id, no line, no lease, no settlement. The last one is the other
+ * half: all of these, for bodies that are nothing.
  */
 import type { JsonValue } from '@muster/core'
 import type { Context } from '../harness/load.js'
 import { interleaved, timed, type Side } from '../harness/measure.js'
 import { printedBeside, type Measured } from '../harness/result.js'
-import { atItsBest } from './local.js'
 import { withPQueue } from './in-process.js'
+import { atItsBest, publishedAndTaken } from './local.js'
+import { openOurs } from './ours.js'
 import { payloads } from './payload.js'
 
 const ROUNDS = 9
@@ -32,7 +34,18 @@ export async function localLimit(context: Context, messages = MESSAGES): Promise
     const rounds = await interleaved(ROUNDS, alone(bodies, copy), pQueue.side)
     figures.push(printedBeside(pQueue.name, rounds, { name: `local, the limit: ${name}, nothing else`, unit: '/s' }))
   }
-  return figures
+  const ours = await openOurs('local')
+  try {
+    const empty = publishedAndTaken(
+      ours,
+      Array.from({ length: messages }, () => null),
+    )
+    const rounds = await interleaved(ROUNDS, empty, pQueue.side)
+    const name = 'local, the limit: publish, receive and settle, each body null'
+    return [...figures, printedBeside(pQueue.name, rounds, { name, unit: '/s' })]
+  } finally {
+    await ours.close()
+  }
 }
 
 function alone(bodies: readonly JsonValue[], copy: (batch: readonly JsonValue[]) => readonly unknown[]): Side {

@@ -25,7 +25,7 @@ export async function local(context: Context, messages = MESSAGES): Promise<read
   const bodies = payloads(messages)
   const ours = await openOurs('local')
   try {
-    const batches = rate(ours, bodies, () => drain(ours, QUEUE, messages, RECEIVE))
+    const batches = publishedAndTaken(ours, bodies)
     const consumed = rate(ours, bodies, () => consumeAll(ours, typedQueue(QUEUE), messages, CONCURRENCY))
     const pQueue = await atItsBest('p-queue', withPQueue, bodies, context)
     const fast = await atItsBest('fastq', withFastq, bodies, context)
@@ -47,6 +47,11 @@ export async function local(context: Context, messages = MESSAGES): Promise<read
   } finally {
     await ours.close()
   }
+}
+
+/** Batches in, batches out, through the backend. */
+export function publishedAndTaken(ours: Ours, bodies: readonly JsonValue[]): Side {
+  return rate(ours, bodies, () => drain(ours, QUEUE, bodies.length, RECEIVE))
 }
 
 function rate(ours: Ours, bodies: readonly JsonValue[], take: () => Promise<number>): Side {
