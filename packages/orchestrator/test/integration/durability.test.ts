@@ -3,15 +3,16 @@
  * resolved, or ended gracefully, and started again with the data that it had.
  */
 import { isMusterError } from '@muster/core'
-import { openOrchestrator } from '@muster/orchestrator'
+import { openOrchestrator, type QueueCounts } from '@muster/orchestrator'
 import { startRabbit, startRedis, type QueueServer } from '@muster/testing/servers'
 import { expect, test } from 'vitest'
 
 const SENT = 50
 
 /** Has {@link SENT} messages confirmed, and then the server ended so and up again. */
-async function survive(server: QueueServer, how: 'kill' | 'stop', backend: string): Promise<void> {
+async function survive(server: QueueServer, how: 'kill' | 'stop', backend: string, pause = false): Promise<void> {
   const before = await openOrchestrator({ backend })
+  if (pause) await before.pause('mails')
   await before.publishMany(
     'mails',
     Array.from({ length: SENT }, (_, body) => ({ body })),
@@ -24,13 +25,13 @@ async function survive(server: QueueServer, how: 'kill' | 'stop', backend: strin
 /** How many of them are there then. */
 async function kept(server: QueueServer, how: 'kill' | 'stop'): Promise<number> {
   await survive(server, how, server.url)
-  return readyOf(server.url)
+  return (await countsAt(server.url)).ready
 }
 
-async function readyOf(backend: string): Promise<number> {
+async function countsAt(backend: string): Promise<QueueCounts> {
   const orchestrator = await openOrchestrator({ backend })
   try {
-    return (await orchestrator.countQueueMessages('mails')).ready
+    return await orchestrator.countQueueMessages('mails')
   } finally {
     await orchestrator.close()
   }
@@ -70,11 +71,11 @@ test.each(['classic', 'quorum'])(
     using(startRabbit(), async (server) => {
       const backend = `${server.url}?queue=${kind}`
       // Within the first second of use, when a server has written least of what it knows.
-      await survive(server, 'kill', backend)
+      await survive(server, 'kill', backend, true)
       // One that answers is still opening its queues one by one: BACKEND_UNAVAILABLE, or a quorum queue that has no leader yet and counts 0.
       const refusals: unknown[] = []
-      const look = (): Promise<unknown> => readyOf(backend).catch((error: unknown) => void refusals.push(error))
-      await expect.poll(look, { timeout: 30_000, interval: 100 }).toBe(SENT)
+      const look = (): Promise<unknown> => countsAt(backend).catch((error: unknown) => void refusals.push(error))
+      await expect.poll(look, { timeout: 60_000, interval: 100 }).toMatchObject({ ready: SENT, paused: true })
       expect(refusals.filter((error) => !isMusterError(error) || !error.retryable)).toEqual([])
     }),
   120_000,
