@@ -21,6 +21,8 @@ import {
 /** How soon a connection that is open but dead is noticed: three heartbeats of 5 s, and half a second. */
 const NOTICED_MS = 15_500
 const CUTS = 100
+/** Longer than a command may take, and than the leases of the load; shorter than it takes to give a connection up for dead. */
+const HUNG_MS = 6_000
 
 /** Asks until it is answered: an error that says that asking again can help is asked again. */
 export async function persist<T>(ask: () => Promise<T>, patienceMs = 40_000): Promise<T> {
@@ -142,6 +144,23 @@ export function outageSection(factory: QueueBackendFactory, server: HarmableServ
     console.info(`${factory.name}: 2 restarts, ${load.accepted.size} accepted, 0 lost, ${load.duplicates} duplicates`)
     expect(load.duplicates).toBeLessThanOrEqual(dedup && atomicMove ? 0 : 2 * WINDOW)
   }, 150_000)
+
+  test(`29 the server hangs for ${HUNG_MS} ms under load: nothing is lost, and all goes on by itself`, async () => {
+    const b = await bench(factory)
+    const load = new Load(b)
+    onTestFinished(() => load.giveUp())
+    await load.through()
+    await server.pause()
+    onTestFinished(() => server.unpause().catch(() => undefined)) // where it is not frozen any more
+    await sleep(HUNG_MS)
+    await server.unpause()
+    await load.through()
+    await load.end()
+    console.info(
+      `${factory.name}: a server that hung, ${load.accepted.size} accepted, 0 lost, ${load.duplicates} duplicates`,
+    )
+    expect(load.duplicates).toBeLessThanOrEqual(dedup && atomicMove ? 0 : WINDOW)
+  }, 90_000)
 
   test('23 25 28 a frozen holder loses what it held, a dead connection is noticed, and work goes on', async () => {
     const proxy = await proxyTo(server)
