@@ -5,7 +5,7 @@
  */
 import { performance } from 'node:perf_hooks'
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
-import type { Request } from './sqlite-thread.js'
+import type { Request } from './sqlite-messages.js'
 
 /** How soon the caller must have come back, and how long the next request is looked for, milliseconds. */
 const LINGER_MS = 0.3

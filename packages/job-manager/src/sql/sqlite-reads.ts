@@ -5,7 +5,7 @@
  * Invariant: reads are run in the order asked, and each has its own rows or its own error.
  */
 import type { Row } from './rows.js'
-import type { Read } from './sqlite-thread.js'
+import type { Read } from './sqlite-messages.js'
 import { asError, type DatabaseThread } from './sqlite-worker.js'
 
 const GROUP = 100

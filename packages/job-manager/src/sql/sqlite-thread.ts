@@ -1,39 +1,15 @@
 /**
- * The thread that owns a connection: one writes in groups, one reads. Started by sqlite-worker.ts; the messages are its contract.
+ * The thread that owns a connection: one writes in groups, one reads. Started by sqlite-worker.ts; the messages (sqlite-messages.ts) are its contract.
  * Ending the thread is what really closes a database, because libsql keeps it open as long as a statement lives.
  */
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { migrate } from './migrate.js'
-import type { Row, SqlValue } from './rows.js'
+import type { Row } from './rows.js'
 import { Connection } from './sqlite-connection.js'
-import { failure, runGroup, type Failure, type GroupOutcome } from './sqlite-group.js'
+import { failure, runGroup, type Failure } from './sqlite-group.js'
 import { serveLingering } from './sqlite-linger.js'
+import type { Read, Request, Response, ThreadSettings } from './sqlite-messages.js'
 import { statements, type StatementName } from './statements.js'
-
-/** How the thread is started. */
-export interface ThreadSettings {
-  readonly file: string
-  /** Device and inode of the file that was opened first. */
-  readonly identity: string
-  readonly role: 'write' | 'read'
-  /** How often the writer looks whether another process has written, while somebody listens, milliseconds. */
-  readonly pollMs: number
-}
-
-/** One read: a statement's text or name, then its parameters. */
-export type Read = readonly SqlValue[]
-
-/** What it is asked: a group for the writer, for the reader `[text or statement name, params…]` of each read. Control words are not answered. */
-export type Request =
-  | readonly SqlValue[]
-  | 'open'
-  | 'listen'
-  | 'unlisten'
-  | 'close'
-  | { readonly backup: string }
-  | { readonly reads: readonly Read[] }
-/** What it answers, in the order asked; `changed` comes unasked when another process has written. */
-export type Response = GroupOutcome | { readonly rows: readonly Row[] } | Failure | 'changed'
 
 if (!isMainThread && parentPort) serve(parentPort, workerData as ThreadSettings)
 

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { storeError } from './sqlite-errors.js'
 import type { Row } from './rows.js'
 import type { Failure } from './sqlite-group.js'
-import type { Request, Response, ThreadSettings } from './sqlite-thread.js'
+import type { Request, Response, ThreadSettings } from './sqlite-messages.js'
 
 type Answer = Exclude<Response, 'changed'>
 interface Pending {
