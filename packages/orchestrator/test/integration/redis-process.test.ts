@@ -59,6 +59,16 @@ test('an orchestrator that was closed in the middle of everything ends at once',
   expect(said).toBe('undefined\n')
 })
 
+test('a closed orchestrator leaves nothing that the process would wait for', async () => {
+  const said = await script(`
+    await q.publish('q', 1)
+    await q.receiveMessage('q')
+    await q.close()
+    await new Promise((resolve) => setTimeout(resolve, 200)) // its sockets are gone then
+    console.log(process.getActiveResourcesInfo().filter((name) => /Timeout|TCP/.test(name)).join())`)
+  expect(said).toBe('\n')
+})
+
 test('a server that went away is an error to who asks, and keeps no process alive', async () => {
   const other = await startRedis()
   onTestFinished(() => other.remove())

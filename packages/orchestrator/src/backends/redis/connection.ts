@@ -128,6 +128,8 @@ class SingleConnection implements Connection {
 
   destroy(why = 'the connection was closed'): void {
     this.#why = why
+    // The library waits two seconds for the end of a socket, also of one that has ended: that would keep the process alive.
+    if (this.#client.stream.destroyed) return
     this.#client.disconnect()
     // The library only half-closes; a dead peer never answers that.
     this.#client.stream.destroy()

@@ -6,6 +6,7 @@ import { MusterError, type Clock, type Logger } from '@muster/core'
 import { Cluster } from './cluster.js'
 import type { RedisConfig } from './config.js'
 import { connect, type Connection } from './connection.js'
+import { operationFailed } from './errors.js'
 import { greet, readFacts, requireVersion, warnOfRisks } from './greet.js'
 import { Link } from './link.js'
 import type { Server } from './server.js'
@@ -38,15 +39,23 @@ export async function openServer({ config, clock, logger, random }: DialDeps): P
 
   const seeds = hosts.map(({ host, port }) => `${host}:${port}`)
   const { link, connection } = await firstThatAnswers(seeds.map(linkTo))
-  const facts = await readFacts(connection)
-  requireVersion(facts, config)
-  await warnOfRisks(connection, facts, config, logger)
-  if (facts.get('cluster_enabled') !== '1') {
-    if (seeds.length === 1) return link
+  try {
+    const facts = await readFacts(connection)
+    requireVersion(facts, config)
+    await warnOfRisks(connection, facts, config, logger)
+    if (facts.get('cluster_enabled') !== '1') {
+      if (seeds.length === 1) return link
+      throw new MusterError(
+        'CONFIG_INVALID',
+        'backend: several hosts mean a Redis Cluster, but this server is in none',
+        {
+          hint: 'Name one host.',
+        },
+      )
+    }
+  } catch (error) {
     link.close()
-    throw new MusterError('CONFIG_INVALID', 'backend: several hosts mean a Redis Cluster, but this server is in none', {
-      hint: 'Name one host.',
-    })
+    throw operationFailed(config.address, error)
   }
   link.close()
   const cluster = new Cluster({ clock, seeds, link: linkTo })
