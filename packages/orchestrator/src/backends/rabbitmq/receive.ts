@@ -146,7 +146,9 @@ export class Receiver {
       wake = onWake
       intake.onEnd = onWake
     }
-    if (leftMs > 0 && arrivals.length === 0 && !deleted && intake.alive) await this.#wait(line, request, leftMs, stop)
+    // The line may have changed while the consumer was made: nobody would wake this one any more.
+    const stays = intake.alive && !deleted && !line.paused && !line.suspectDue
+    if (leftMs > 0 && arrivals.length === 0 && stays) await this.#wait(line, request, leftMs, stop)
     if (deleted) this.#deps.topology.forget(line)
     if (arrivals.length < max && !deleted) {
       // The last one may come before the answer does; nobody then needs to wait for that.
