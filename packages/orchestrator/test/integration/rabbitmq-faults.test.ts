@@ -263,22 +263,3 @@ test('an opened backend with a standing consumer keeps no process alive', async 
   const [code] = (await once(child, 'close')) as [number | null]
   expect({ code, said }).toEqual({ code: 0, said: 'idle\n' })
 })
-
-test('a pause that arrives while a receive sets itself up holds: nothing wakes it a second time', async () => {
-  const url = await server.vhost()
-  const way = await tcpProxy(server)
-  onTestFinished(() => way.close())
-  const far = Object.assign(new URL(url), { host: `${way.host}:${way.port}` })
-  const backend = await open(String(far))
-  await backend.publish('q', [{ body: bytes('first') }])
-  const [first] = await receive(backend, 'q')
-  const other = await open(url)
-  way.delay(100) // to and fro: each question of the receive takes longer than the pause
-  const waiting = receive(backend, 'q', 4_000)
-  await other.setPaused('q', true)
-  await sleep(1_500)
-  await other.publish('q', [{ body: bytes('not now') }])
-  expect((await waiting).map(textOf)).toEqual([])
-  way.delay(0)
-  expect(await backend.settle([{ as: 'ack', receipt: first?.receipt ?? expect.fail() }])).toEqual(['settled'])
-})

@@ -11,6 +11,8 @@ import { bench, bytes, seeded, type Bench, type QueueBackendFactory } from './ki
 
 const OPERATIONS = 1_000
 const MAX_TRIES = 3
+/** With this seed every second run left a message out with nobody: an acknowledgement had overtaken the cancel of a consumer. */
+const LEFT_ONE_OUT = 3_501_588_906
 
 /** What the checker believes of one message. */
 interface Belief {
@@ -182,7 +184,7 @@ class Checker {
 /** Proves item 33 for one process. `MUSTER_SEED` repeats a run. */
 export function historySection(factory: QueueBackendFactory): void {
   const given = process.env['MUSTER_SEED']
-  const seeds = given === undefined ? [7, Math.floor(Math.random() * 2 ** 32)] : [Number(given)]
+  const seeds = given === undefined ? [7, LEFT_ONE_OUT, Math.floor(Math.random() * 2 ** 32)] : [Number(given)]
   test.each(seeds)(
     `33 ${OPERATIONS} random operations lose nothing and obey no old receipt (seed %d)`,
     { timeout: 60_000 },

@@ -26,6 +26,7 @@ export class Intake {
   #flush: Promise<boolean> | undefined
   #fence: Promise<boolean> | undefined
   #nextFence: Promise<boolean> | undefined
+  #cancelling: Promise<boolean> | undefined
   #onEnd: (() => void) | undefined
 
   private constructor(channel: Channel, config: RabbitConfig) {
@@ -88,13 +89,15 @@ export class Intake {
   }
 
   /** Ends the coming. When it resolves, everything that was on its way has arrived; false: the channel has ended, and all went back. */
-  async cancel(consumerTag: string): Promise<boolean> {
-    try {
-      await this.#channel.cancel(consumerTag)
-      return true
-    } catch {
-      return false // the channel is gone, and the consumer with it
-    }
+  cancel(consumerTag: string): Promise<boolean> {
+    const cancelled = this.#channel.cancel(consumerTag).then(
+      () => true,
+      () => false, // the channel is gone, and the consumer with it
+    )
+    this.#cancelling = cancelled
+    return cancelled.finally(() => {
+      if (this.#cancelling === cancelled) this.#cancelling = undefined
+    })
   }
 
   /** Calls back if the channel ends while the message is out. */
@@ -108,13 +111,22 @@ export class Intake {
     if (!this.#alive) return Promise.resolve(false)
     for (const tag of tags) this.#pending.push(tag)
     // What is settled in one turn goes out together.
-    this.#flush ??= Promise.resolve().then(() => this.#send())
+    this.#flush ??= Promise.resolve().then(() => this.#behindCancel())
     return this.#flush
   }
 
   /** Ends the channel; what is out goes back. */
   async close(): Promise<void> {
     if (this.#alive) await closeChannel(this.#channel)
+  }
+
+  /**
+   * The library sends one question at a time, so a cancel may have to wait its turn. An acknowledgement that overtook it would make room for
+   * one more message, which nobody waits for any more.
+   */
+  async #behindCancel(): Promise<boolean> {
+    while (this.#cancelling) await this.#cancelling
+    return this.#send()
   }
 
   #send(): Promise<boolean> {
