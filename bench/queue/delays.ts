@@ -1,7 +1,6 @@
 /**
  * How late a delayed message is when nothing else goes on. A delay begins when the backend has the message, which is after the call
- * and before its answer: lateness is counted from the call, which flatters nobody, and so is what would be too early. The first
- * messages are not counted, as in the row beside it (idle.ts): they find scripts that no server has and code that has not run.
+ * and before its answer: lateness is counted from the call, which flatters nobody, and so is what would be too early.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { percentile } from '../harness/measure.js'
@@ -10,7 +9,6 @@ import { openOurs } from './ours.js'
 import { payload } from './payload.js'
 
 const SAMPLES = 300
-const FIRST = 10
 const QUEUE = 'bench'
 /** Whole milliseconds on both sides of a second, and of a minute's worth of rungs where a backend has a ladder. */
 const DELAYS_MS = [20, 50, 137, 300, 555, 1_000, 1_500, 2_222, 3_000, 5_000]
@@ -22,21 +20,18 @@ export async function delays(backend: string, url: string): Promise<readonly Mea
   const ours = await openOurs(url)
   const due: number[] = []
   const late: number[] = []
-  let left = FIRST + SAMPLES
   let arrived: () => void = () => undefined
   const all = new Promise<void>((resolve) => (arrived = resolve))
   const consumer = ours.queues.consume(
     QUEUE,
     ({ body }) => {
-      const { number } = body as { number: number }
-      if (number >= FIRST) late.push(performance.now() - (due[number] ?? NaN))
-      left -= 1
-      if (left === 0) arrived()
+      late.push(performance.now() - (due[(body as { number: number }).number] ?? NaN))
+      if (late.length === SAMPLES) arrived()
     },
     { concurrency: 10 },
   )
   try {
-    for (let index = 0; index < FIRST + SAMPLES; index += 1) {
+    for (let index = 0; index < SAMPLES; index += 1) {
       const delayMs = DELAYS_MS[index % DELAYS_MS.length] ?? NaN
       due.push(performance.now() + delayMs)
       await ours.queues.publish(QUEUE, payload(index), { delayMs })
