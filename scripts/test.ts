@@ -72,6 +72,8 @@ if (engine !== undefined) {
   const skippedInCi = inCi && counts.skipped > 0
   if (skippedInCi) console.log('FAIL  tests were skipped, which CI does not allow')
   process.exitCode = passed && !skippedInCi && counts.failed === 0 ? 0 : 1
+  // Last of all: whoever sees only the end of a long output, as after a run in CI, sees what failed.
+  for (const failure of counts.failures) console.log(`FAIL  ${failure}`)
   console.log(`${((performance.now() - began) / 60_000).toFixed(1)} min in all`)
   console.log(tallyLine(counts))
 } else {

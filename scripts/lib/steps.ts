@@ -26,7 +26,8 @@ async function runStep(step: Step): Promise<boolean> {
   console.log(`${ok ? 'ok  ' : 'FAIL'}  ${step.name.padEnd(34)} ${(ms / 1000).toFixed(1).padStart(6)} s`)
   if (!ok && output !== '') console.log(excerpt(output).replace(/^/gm, '      '))
   // A run of vitest that died before it could count is a failure all the same.
-  if (!step.counted || (!ok && tally.read().failed === before)) tally.add(ok ? { passed: 1 } : { failed: 1 })
+  if (!step.counted || (!ok && tally.read().failed === before))
+    tally.add(ok ? { passed: 1 } : { failed: 1, failures: [`${step.name}: ${output.slice(-1_000) || 'it failed'}`] })
   return ok
 }
 

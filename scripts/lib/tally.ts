@@ -14,22 +14,34 @@ export interface Counts {
   readonly skipped: number
 }
 
+/** What one stage adds: its counts, and of each failure a few lines. */
+export interface Added extends Partial<Counts> {
+  readonly failures?: readonly string[]
+}
+
 /** Adds to the tally and reads its sum. */
 export const tally = {
-  add(counts: Partial<Counts>): void {
+  add(counts: Added): void {
     const file = process.env[TALLY_VARIABLE]
     if (file !== undefined) appendFileSync(file, `${JSON.stringify(counts)}\n`)
   },
-  read(): Counts {
-    const file = process.env[TALLY_VARIABLE]
-    const lines = file !== undefined && existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []
-    const sum = { passed: 0, failed: 0, skipped: 0 }
-    for (const line of lines.filter((text) => text !== '')) {
-      const counts = JSON.parse(line) as Partial<Counts>
-      for (const key of ['passed', 'failed', 'skipped'] as const) sum[key] += counts[key] ?? 0
+  read(): Counts & { readonly failures: readonly string[] } {
+    const sum = { passed: 0, failed: 0, skipped: 0, failures: [] as string[] }
+    for (const added of lines()) {
+      for (const key of ['passed', 'failed', 'skipped'] as const) sum[key] += added[key] ?? 0
+      sum.failures.push(...(added.failures ?? []))
     }
     return sum
   },
+}
+
+function lines(): Added[] {
+  const file = process.env[TALLY_VARIABLE]
+  const text = file !== undefined && existsSync(file) ? readFileSync(file, 'utf8') : ''
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Added)
 }
 
 /** The last line of a test run. */

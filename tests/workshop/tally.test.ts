@@ -29,7 +29,15 @@ it('counts passed, failed and skipped tests, files that do not load, hooks that 
   const reporter = resolve('scripts/lib/tally-reporter.ts')
   const { code } = await tree.judge('vitest', ['run', 'tests', '--reporter', reporter], { [TALLY_VARIABLE]: file })
   expect(code).not.toBe(0)
-  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ passed: 3, failed: 4, skipped: 1 })
+  const { failures, ...counts } = JSON.parse(readFileSync(file, 'utf8')) as { failures: string[] }
+  expect(counts).toEqual({ passed: 3, failed: 4, skipped: 1 })
+  // What is printed last of all: which failed, with what, and where.
+  expect(failures.sort()).toEqual([
+    expect.stringMatching(/^outside of all tests: stray/),
+    expect.stringMatching(/broken\.test\.ts: .*not-there\.js/),
+    expect.stringMatching(/hook\.test\.ts: could not clean up/),
+    expect.stringMatching(/mixed\.test\.ts: fails \(.*\): expected 1 to be 2 .*\(mixed\.test\.ts:3\)/),
+  ])
 })
 
 it('is told in one line', () => {
