@@ -1,7 +1,18 @@
 /** 4, 5: ending a tree, whatever its processes do to get away, and nothing but that tree. */
 import { performance } from 'node:perf_hooks'
 import { expect, test } from 'vitest'
-import { bench, completed, ended, logged, look, processes, request, uniqueSleep, type LauncherFactory } from './kit.js'
+import {
+  bench,
+  completed,
+  ended,
+  home,
+  logged,
+  look,
+  processes,
+  request,
+  uniqueSleep,
+  type LauncherFactory,
+} from './kit.js'
 
 /** How a child gets away from whoever started it; `S` is the number of seconds that it sleeps for. */
 const ESCAPES: Readonly<Record<string, string>> = {
@@ -32,6 +43,21 @@ export function stopSection(factory: LauncherFactory): void {
       expect(await processes(at, sleep), what).toBe(0)
       expect(await ended(at, job.key), what).toMatchObject({ exit: { outcome: 'cancelled', stuck: [] } })
     }
+  })
+
+  test('4 an attempt that is asked to stop again and again, in the middle of stopping, ends as soon as one that was asked once', async () => {
+    const at = await bench(factory)
+    const job = request(`trap '' TERM; echo up; while :; do sleep 600; done`)
+    await at.launcher.start(job)
+    await logged(at, job.key, 'up')
+    const stopped = at.launcher.stop(job.key, { graceMs: GRACE_MS, reason: 'cancelled' })
+    const { stdout } = await at.transport.run(
+      `cd ${home(at, job.key)}; until [ -e stop ]; do sleep 0.01; done; read -r pid x <claim
+       n=0; while kill -TERM $pid && [ $n -lt 1000 ]; do n=$((n + 1)); sleep 0.02; done 2>/dev/null; echo $n`,
+    )
+    expect(await stopped).toEqual({ left: 'nothing' })
+    // So often it had to be asked: 20 s of it are for ever.
+    expect(Number(stdout.toString())).toBeLessThan(1_000)
   })
 
   test('4 what a command leaves behind is ended with it, and its own end stands', async () => {

@@ -47,6 +47,7 @@ m_said() {
 
 m_finish() {
   trap : TERM
+  m_asked=
   [ -z "$m_watch" ] || kill -TERM "$m_watch" 2>/dev/null
   # A step that wrote no code did not end by itself.
   [ -n "$m_stopped" ] || [ ! -e stop ] || [ -e code.$m_step ] || read -r m_stopped m_x <stop
@@ -55,6 +56,7 @@ m_finish() {
   trap m_let_go TERM
   if [ "$m_stuck" != - ]; then m_let_go; fi
   while wait $m_logger; m_lives $m_logger && [ "$m_ppid" = $$ ]; do :; done
+  trap : TERM
   m_verdict
   m_size=-1 m_logged=
   read -r m_logged 2>/dev/null <logged || { m_logged=$(wc -c <log) m_logged=$(($m_logged)); }
@@ -79,9 +81,16 @@ m_nothing() {
   [ ! -s log ] && [ ! -e result ] && [ ! -L result ] && [ ! -s globs ] && [ ! -L artifacts ] && m_empty artifacts
 }
 
-# Asked to stop when only the log is left: somebody we cannot see holds it.
+# Asked to stop, perhaps again and again, when only the log is left. Half a second after the first time it is held by somebody we
+# cannot see.
 m_let_go() {
-  m_pause 0.5
+  m_now
+  [ -n "$m_asked" ] || m_asked=$m_up
+  while [ $((m_up - m_asked)) -lt 50 ]; do
+    m_lives $m_logger && [ "$m_ppid" = $$ ] || return 0
+    m_pause 0.02
+    m_now
+  done
   m_helpers= m_found=
   m_below "$m_logger"
   kill -KILL $m_found $m_logger 2>/dev/null

@@ -77,7 +77,11 @@ m_swat() {
   done
 }
 
-m_pause() { sleep "$1" 2>/dev/null || sleep 1; }
+# Where sleep knows no fractions, a second. Its status says nothing: a signal in the meantime changes that.
+m_pause() {
+  [ -n "$m_naps" ] || { m_naps=$(sleep 0.01 2>&1); m_naps=\${m_naps:-fine}; }
+  case $m_naps in fine) sleep "$1" ;; *) sleep 1 ;; esac
+}
 
 # GRACE in hundredths of a second: TERM, grace, KILL until nothing is left -> m_stuck, the pids that survive (comma list) or -
 m_kill() {
