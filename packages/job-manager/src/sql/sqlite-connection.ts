@@ -21,6 +21,11 @@ interface Prepared {
 const CACHE = 256
 /** How long a locked file is waited for, milliseconds. */
 const PATIENCE = 30_000
+/**
+ * So old a look at the names of the files may be, milliseconds. Newer kernels give a file whose times somebody has asked for new ones
+ * at its next write, which the sync after that must write, too: a look before each commit made a commit a fourth longer.
+ */
+const FRESH_MS = 5
 
 /** An open database. */
 export class Connection {
@@ -29,6 +34,7 @@ export class Connection {
   readonly #cache = new Map<string, Prepared>()
   readonly #identity: string
   #log = ''
+  #lookedAt = -Infinity
 
   /** Opens `file`, which must still be the one of `identity`: SQLite would make a new one without a word. */
   constructor(file: string, mode: 'write' | 'read', identity: string) {
@@ -95,7 +101,7 @@ export class Connection {
     return this.call('PRAGMA data_version', []).rows[0]?.[0] ?? null
   }
 
-  /** Throws STORE_REPLACED when the file under our name is not the one we opened. */
+  /** Throws STORE_REPLACED when the file under our name is not the one we opened; it is noticed within FRESH_MS. */
   checkFile(): void {
     this.#checkFile()
   }
@@ -106,11 +112,13 @@ export class Connection {
   }
 
   #checkFile(): void {
+    const now = performance.now()
+    if (now - this.#lookedAt < FRESH_MS) return
     const log = fileIdentity(`${this.file}-wal`)
     // The log appears with the first read, and stays while we are open.
     if (this.#log === '') this.#log = log
-    if (fileIdentity(this.file) === this.#identity && log === this.#log) return
-    throw replaced(this.file)
+    if (fileIdentity(this.file) !== this.#identity || log !== this.#log) throw replaced(this.file)
+    this.#lookedAt = now
   }
 
   /**
