@@ -168,10 +168,11 @@ export class JobManager implements Closable {
     return this.store.attempts(id)
   }
 
-  /** Every event from now on (or after a position), of one job or all, from any process, without a gap. Abort `signal` to end it. */
-  watch(
-    options: { readonly after?: number; readonly jobId?: string; readonly signal?: AbortSignal } = {},
-  ): AsyncIterable<JobEventRecord> {
+  /**
+   * Every event from now on (or after a position), of one job or all, of some actions or all, from any process, without a gap. Abort
+   * `signal` to end it.
+   */
+  watch(options: Parameters<JobStore['watch']>[0] = {}): AsyncIterable<JobEventRecord> {
     return this.store.watch(options)
   }
 

@@ -10,7 +10,7 @@
 import { abortReason, closeOnce, isMusterError, MusterError, TaskGroup, type Clock, type Logger } from '@muster/core'
 import { isDead, thisProcess, type Holder } from './holder.js'
 import { Pause } from './pause.js'
-import type { SqlDriver } from './sql/driver.js'
+import type { SqlDriver, Touched } from './sql/driver.js'
 import type { Candidacy, Leadership } from './store.js'
 
 /** How long a lease lasts and how often it is renewed, milliseconds. */
@@ -199,6 +199,6 @@ function leadership({ epoch, lost }: { readonly epoch: number; readonly lost: Ab
 }
 
 /** Another process wrote, or this one did without an event: that may have been about the lease. */
-function maybeLease(touched: ReadonlySet<string> | undefined): boolean {
+function maybeLease(touched: Touched | undefined): boolean {
   return touched === undefined || touched.size === 0
 }

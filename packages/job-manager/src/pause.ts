@@ -23,11 +23,15 @@ export class Pause {
    * which. Keeps the process alive only where `keepAlive`.
    */
   async wait(clock: Clock, ms: number, signal: AbortSignal, keepAlive: boolean): Promise<void> {
+    if (this.#changed) {
+      this.#changed = false
+      return
+    }
     const enough = new AbortController()
     const end = (): void => {
       enough.abort(ENOUGH)
     }
-    if (this.#changed || signal.aborted) end()
+    if (signal.aborted) end()
     this.#end = end
     signal.addEventListener('abort', end)
     try {

@@ -53,9 +53,10 @@ export function sqlStore(parts: SqlStoreParts): JobStore {
       const { holder, caretaker, epoch } = await readLease(driver)
       return holder === null ? undefined : { holder, caretaker, epoch }
     },
-    watch: ({ after, jobId, signal } = {}) =>
+    watch: ({ after, jobId, actions, signal } = {}) =>
       watchRecord(driver, clock, {
         after,
+        actions,
         job: jobId === undefined ? undefined : known(driver, jobId),
         signal: signal ? AbortSignal.any([signal, closing.signal]) : closing.signal,
       }),

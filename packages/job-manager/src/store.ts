@@ -155,12 +155,13 @@ export interface JobStore extends Closable {
 
   // ---- changes
   /**
-   * Every event after `after` (default: from now), of one job or all, in order, without a gap, from any process.
+   * Every event after `after` (default: from now), of one job or all, of some actions or all, in order, without a gap, from any process.
    * Ends when aborted (without an error) or when the store closes.
    */
   watch(options?: {
     readonly after?: number
     readonly jobId?: string
+    readonly actions?: readonly Action[]
     readonly signal?: AbortSignal
   }): AsyncIterable<JobEventRecord>
   /** Calls back (with nothing) soon after any process, this one included, changed the record; at most every 20 ms. Returns the removal. */

@@ -2,10 +2,10 @@
  * Watching: every event after a position, in order, without a gap. Commits are serial and `seq` grows with them, so reading
  * on from the last one seen misses nothing, whoever wrote; what this process or another commits only says when to look.
  */
-import { isMusterError, type Clock, type JobEventRecord } from '@muster/core'
+import { ACTIONS, isMusterError, type Action, type Clock, type JobEventRecord } from '@muster/core'
 import { Pause } from './pause.js'
 import { eventRecord } from './records.js'
-import type { SqlDriver } from './sql/driver.js'
+import type { SqlDriver, Touched } from './sql/driver.js'
 import type { JobRow, Row } from './sql/rows.js'
 
 /** Looks again after this long even without a hint; it also keeps the process alive while somebody waits. */
@@ -17,6 +17,8 @@ export interface WatchOptions {
   /** The position to read on from; undefined: this moment's end. */
   readonly after: number | undefined
   readonly job: Promise<Watched> | undefined
+  /** Events of these alone; undefined: of all. */
+  readonly actions: readonly Action[] | undefined
   readonly signal: AbortSignal
 }
 
@@ -26,14 +28,14 @@ type Watched = Pick<JobRow, 'n' | 'id'>
 export function watchRecord(
   driver: SqlDriver,
   clock: Clock,
-  { after, job, signal }: WatchOptions,
+  { after, job, actions, signal }: WatchOptions,
 ): AsyncIterable<JobEventRecord> {
   const ready = Promise.all([after ?? lastSeq(driver), job])
   // Whoever iterates gets the error; a watch that nobody iterates must not end the process with it.
   ready.catch(() => undefined)
   return (async function* () {
     const [position, watched] = await ready
-    yield* follow(driver, clock, position, watched, signal)
+    yield* follow(driver, clock, position, { watched, actions }, signal)
   })()
 }
 
@@ -47,10 +49,11 @@ async function* follow(
   driver: SqlDriver,
   clock: Clock,
   from: number,
-  watched: Watched | undefined,
+  { watched, actions }: { readonly watched: Watched | undefined; readonly actions: WatchOptions['actions'] },
   signal: AbortSignal,
 ): AsyncGenerator<JobEventRecord, void, void> {
-  const pause = new Pause(driver, (touched) => !touched || (watched ? touched.has(watched.id) : touched.size > 0))
+  const wanted = bitsOf(actions ?? ACTIONS)
+  const pause = new Pause(driver, (touched) => !touched || isNews(touched, wanted, watched))
   let position = from
   try {
     while (!signal.aborted) {
@@ -58,7 +61,7 @@ async function* follow(
       for (const row of rows) {
         const event = eventRecord(row)
         position = event.seq
-        yield event
+        if (actions?.includes(event.action) ?? true) yield event
         if (signal.aborted) return
       }
       if (rows.length < PAGE) await pause.wait(clock, REASSURE_MS, signal, true)
@@ -69,6 +72,14 @@ async function* follow(
   } finally {
     pause.remove()
   }
+}
+
+const bitsOf = (actions: readonly Action[]): number =>
+  actions.reduce((bits, action) => bits | (1 << ACTIONS.indexOf(action)), 0)
+
+function isNews(touched: Touched, wanted: number, watched: Watched | undefined): boolean {
+  if (watched) return ((touched.get(watched.id) ?? 0) & wanted) !== 0
+  return [...touched.values()].some((actions) => (actions & wanted) !== 0)
 }
 
 function read(driver: SqlDriver, after: number, watched: Watched | undefined): Promise<readonly Row[]> {

@@ -46,8 +46,9 @@ export class JobChanges {
 
   async #listen(store: JobStore, jobId: string, actions: readonly Action[] | undefined): Promise<void> {
     try {
-      for await (const event of store.watch({ jobId, after: 0, signal: this.#stop.signal }))
-        if (event.jobId === jobId && (actions?.includes(event.action) ?? true)) this.#ring()
+      const some = actions === undefined ? {} : { actions }
+      for await (const event of store.watch({ jobId, after: 0, signal: this.#stop.signal, ...some }))
+        if (event.jobId === jobId) this.#ring()
       this.#failure = new MusterError('STORE_CLOSED', 'the record was closed while the job was being watched')
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error))

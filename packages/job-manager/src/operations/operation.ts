@@ -98,6 +98,9 @@ export function* saveAttempt(was: AttemptRow, change: Partial<AttemptRow>): Step
   return attempt
 }
 
+/** Where the action stands in an event's row. */
+export const EVENT_ACTION = 2
+
 /** Appends an event of a job. It is written with those of the whole group, before the commit. */
 export function record(
   tx: Tx,

@@ -12,8 +12,11 @@ import type { StatementName } from './statements.js'
 /** A statement of the dialect's table, or text made for one query (whose parameters are bound, never interpolated). */
 export type Query = StatementName | { readonly text: string }
 
-/** Told after commits: the ids (32 hex digits) of jobs with new events, or undefined when another process wrote anything. */
-export type ChangeListener = (touched: ReadonlySet<string> | undefined) => void
+/** New events by job (32 hex digits): of which actions they are, a bit for each, by their place in ACTIONS. */
+export type Touched = ReadonlyMap<string, number>
+
+/** Told after commits: which jobs have new events, or undefined when another process wrote anything. */
+export type ChangeListener = (touched: Touched | undefined) => void
 
 /** A record's database. */
 export interface SqlDriver {

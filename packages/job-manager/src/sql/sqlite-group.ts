@@ -6,7 +6,7 @@
  */
 import { MusterError } from '@muster/core'
 import { operations, type OperationName } from '../operations/index.js'
-import type { Refusal, Reply, Steps, Tx } from '../operations/operation.js'
+import { EVENT_ACTION, type Refusal, type Reply, type Steps, type Tx } from '../operations/operation.js'
 import type { Row, SqlValue } from './rows.js'
 import type { Connection } from './sqlite-connection.js'
 import { storeError } from './sqlite-errors.js'
@@ -19,10 +19,10 @@ export interface Failure {
 /** What one operation of a group came to. */
 export type Answer = Reply | readonly Row[] | Failure
 
-/** What a group came to: an answer for each operation, and which jobs (32 hex digits) have new events. */
+/** What a group came to: an answer for each operation, and which jobs have new events, of which actions (see Touched). */
 export interface GroupOutcome {
   readonly answers: readonly Answer[]
-  readonly touched: readonly string[]
+  readonly touched: readonly (readonly [id: string, actions: number])[]
 }
 
 /** One operation with its arguments; `exec` runs a statement by name. */
@@ -86,7 +86,7 @@ const FEW = 4
 class Gathered implements Tx {
   readonly now = Date.now()
   readonly memo: Map<string, number>
-  readonly touched = new Set<string>()
+  readonly touched = new Map<string, number>()
   readonly #counts = new Map<string, [state: number, worker: string, change: number]>()
   #events: Row[] = []
   appended = 0
@@ -103,7 +103,7 @@ class Gathered implements Tx {
   }
 
   append(id: string, event: Row): void {
-    this.touched.add(id)
+    this.touched.set(id, (this.touched.get(id) ?? 0) | (1 << Number(event[EVENT_ACTION])))
     this.#events.push(event)
     this.appended += 1
   }

@@ -9,7 +9,7 @@
 import { isMusterError, MusterError } from '@muster/core'
 import { open } from 'node:fs/promises'
 import type { OperationArgs, OperationName, OperationResult } from '../operations/index.js'
-import type { ChangeListener, Query, SqlDriver } from './driver.js'
+import type { ChangeListener, Query, SqlDriver, Touched } from './driver.js'
 import type { Row, SqlValue } from './rows.js'
 import { storeError } from './sqlite-errors.js'
 import type { Answer, Failure } from './sqlite-group.js'
@@ -129,7 +129,7 @@ export class SqliteDatabase {
       const response = await this.#writer.request(message)
       if ('error' in response || 'rows' in response) return failAll(group, asError(response))
       if (response.touched.length > 0 || group.some(({ name, args }) => !SILENT.has(name === 'exec' ? args[0] : name)))
-        this.#notify(new Set(response.touched))
+        this.#notify(new Map(response.touched))
       response.answers.forEach((answer, index) => group[index]?.resolve(answer))
     } catch (error) {
       failAll(group, error)
@@ -138,7 +138,7 @@ export class SqliteDatabase {
     }
   }
 
-  #notify(touched: ReadonlySet<string> | undefined): void {
+  #notify(touched: Touched | undefined): void {
     for (const listener of this.#listeners) listener(touched)
   }
 }

@@ -171,6 +171,34 @@ export function jobsSection(factory: JobStoreFactory): void {
     expect(seen[4]?.sentence).toBe('while nobody watched')
   })
 
+  test('14 a watcher of some actions sees those alone, from the first of them on, of one job and of all', async () => {
+    const store = await freshStore(factory)
+    const epoch = await lead(store)
+    const { job } = await store.insert(newJob())
+    const ends = new AbortController()
+    const [ofOne, ofAll]: [JobEventRecord[], JobEventRecord[]] = [[], []]
+    const actions = ['ready', 'succeed', 'cancel'] as const
+    const watches = [
+      collect(store.watch({ after: 0, jobId: job.id, actions, signal: ends.signal }), ofOne),
+      collect(store.watch({ after: 0, actions, signal: ends.signal }), ofAll),
+    ]
+    await expect.poll(() => ofOne.length + ofAll.length).toBe(2)
+    const ref = refOf(await store.place(epoch, job.id, WHERE))
+    await store.start(epoch, ref, { tree: 'marker', actor: 'machine:gpu1' })
+    const { job: second } = await store.insert(newJob())
+    await store.finish(epoch, ref, { outcome: 'succeeded', exitCode: 0 }, 'machine:gpu1')
+    await expect.poll(() => ofOne.map(({ action }) => action)).toEqual(['ready', 'succeed'])
+    await expect
+      .poll(() => ofAll.map(({ action, jobId }) => [action, jobId]))
+      .toEqual([
+        ['ready', job.id],
+        ['ready', second.id],
+        ['succeed', job.id],
+      ])
+    ends.abort()
+    await Promise.all(watches)
+  })
+
   test('hostile text: SQL, __proto__, NUL and lone surrogates are stored as they are or refused', async () => {
     const store = await freshStore(factory)
     const evil = `'); DROP TABLE job; --`
