@@ -131,13 +131,13 @@ it('P3 onLost: replaced elsewhere after the declared silence; the first is kille
       const job = await cluster.submit(script(text), { onLost: { replaceAfter: '300ms' }, grace: '100ms' })
       await until(far, `-s ${home}.pid`)
       await expect.poll(async () => (await job.status()).state, PATIENT).toBe('running')
-      await cluster.resume('near')
       await way.refuse(true)
       way.cut()
+      await cluster.resume('near')
       expect(await job.ended({ signal: AbortSignal.timeout(40_000) })).toMatchObject({ state: 'completed', attempt: 2 })
       const lost = { machine: 'far', outcome: 'machine-lost', notConfirmedGone: true }
       expect(await store.attempts(job.id)).toMatchObject([lost, { machine: 'near', outcome: 'succeeded' }])
-      await said(far, `kill -0 $(cat ${home}.pid)`)
+      await said(far, `kill -0 $(cat ${home}.pid) || { cat ${home}/attempts/${job.id}.1/exit >&2; exit 1; }`)
       await expect(job.restart()).rejects.toMatchObject({ code: 'ATTEMPT_UNCONFIRMED', details: { attempt: 1 } })
 
       await way.refuse(false)

@@ -1,5 +1,4 @@
 /** A script inside a container, to its end. Invariant: the exit code is the script's, and both outputs are complete. */
-import { systemClock } from '@muster/core'
 import { buffer } from 'node:stream/consumers'
 import type { EngineContainer } from './engine.js'
 
@@ -28,16 +27,7 @@ export async function exec(container: EngineContainer, script: string, options: 
   const stream = await running.start({ hijack: true, stdin: options.stdin !== undefined })
   if (options.stdin !== undefined) stream.end(options.stdin)
   const outputs = apart(await buffer(stream))
-  return { code: await exitCodeOf(running), ...outputs }
-}
-
-/** The outputs end before the engine has heard how the script did. */
-async function exitCodeOf(running: Awaited<ReturnType<EngineContainer['exec']>>): Promise<number> {
-  for (;;) {
-    const { Running, ExitCode } = await running.inspect()
-    if (!Running || ExitCode !== null) return ExitCode ?? -1
-    await systemClock.sleep(20)
-  }
+  return { code: (await running.inspect()).ExitCode ?? -1, ...outputs }
 }
 
 /** The engine sends both outputs on one stream, in frames: which output, three zeros, length, bytes. */
