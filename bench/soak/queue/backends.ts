@@ -2,7 +2,7 @@
 import { silentLogger, systemIds, MusterError } from '@muster/core'
 import { openBackend } from '@muster/orchestrator'
 import type { QueueBackendFactory } from '@muster/testing/queue-history'
-import { startRabbit, startRedis, type QueueServer } from '@muster/testing/servers'
+import { startRabbit, startRedis, startRedisCluster, type QueueServer } from '@muster/testing/servers'
 
 /** A backend to be harmed, until `remove`. */
 export interface Subject {
@@ -14,6 +14,16 @@ const SERVERS: Readonly<Record<string, () => Promise<{ server: QueueServer; hold
   redis: async () => {
     const server = await startRedis({ config: ['appendonly yes', 'appendfsync always'] })
     return { server, holdings: async () => ({ keys: Number((await server.exec('redis-cli DBSIZE')).stdout) }) }
+  },
+  'redis-cluster': async () => {
+    const server = await startRedisCluster()
+    const keysAt = async (port: number): Promise<number> =>
+      Number((await server.exec(`redis-cli -p ${port} DBSIZE`)).stdout)
+    const holdings: Holdings = async () => {
+      const keys = await Promise.all(server.nodes.map(({ port }) => keysAt(port)))
+      return { keys: keys.reduce((sum, one) => sum + one, 0) }
+    }
+    return { server, holdings }
   },
   rabbitmq: async () => {
     const server = await startRabbit()
@@ -39,7 +49,9 @@ export async function startSubject(name: string): Promise<Subject> {
   try {
     const factory = await factoryOf(name, server.url)
     const proxied = ({ host, port }: { readonly host: string; readonly port: number }) => {
-      const config = server.url.replace(`${server.host}:${server.port}`, `${host}:${port}`)
+      // Of a cluster the first address alone: past the proxy the others would be taken.
+      const [first = ''] = server.url.split(',')
+      const config = first.replace(`${server.host}:${server.port}`, `${host}:${port}`)
       return { config, open: openAt(config) }
     }
     const whole = { ...factory, processes: { config: server.url }, server: { ...server, holdings, proxied } }
