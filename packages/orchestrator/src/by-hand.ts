@@ -26,14 +26,18 @@ export class ByHand implements Holder {
     this.#watched = watched
   }
 
-  /** The delivery for its user; undefined where the body is of no use, and the message a dead letter. */
-  async open(raw: RawDelivery): Promise<HeldDelivery | undefined> {
+  /** The delivery for its user; or that its body is of no use, and the message a dead letter; or that its lease has ended on the way. */
+  async open(raw: RawDelivery): Promise<HeldDelivery | 'refused' | 'late'> {
     const held = new HeldDelivery<unknown>(raw, undefined, this, this.#engine.clock.monotonic())
     const checked = await decodeChecked(this.#queue.schema, raw)
     if (checked.refusal !== undefined) {
       this.#ledger.refused(held, checked.refusal)
       await held.dead(checked.refusal)
-      return undefined
+      return 'refused'
+    }
+    if (held.leaseUntil <= this.#engine.clock.monotonic()) {
+      this.#ledger.lost(held)
+      return 'late'
     }
     held.body = checked.value
     this.#ledger.delivered(held)

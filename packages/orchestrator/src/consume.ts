@@ -1,6 +1,6 @@
 /**
  * Consuming a queue: take as many as there are free slots, handle each, end each. Invariant: nothing is held that no handler is working on,
- * so a late priority overtakes all that waits, and closing has nothing to give back.
+ * so a late priority overtakes all that waits, and closing has nothing to give back; and no handler begins on what another may have already.
  *
  * A handler that returns acknowledges; one that throws retries later. A slot is free again when its handler has ended and its settlement
  * has arrived. Nothing on this path makes a timer, a promise or a controller for a message unless its handler asks for one.
@@ -145,10 +145,18 @@ export class Consumer implements Holder {
 
   #begin(held: HeldDelivery, checked: Checked<unknown>): void {
     if (checked.refusal !== undefined) return this.#refuse(held, checked.refusal)
+    if (held.lost || held.leaseUntil <= this.#engine.clock.monotonic()) return this.#tooLate(held)
     if (this.#drain.interrupted) return this.#giveBack(held)
     held.body = checked.value
     this.#ledger.delivered(held)
     this.#handle(held)
+  }
+
+  /** Its lease ended on the way here, or while its body was checked: another may have it, so no handler begins. */
+  #tooLate(held: HeldDelivery): void {
+    held.handling = false
+    this.#ledger.lost(held)
+    this.#settling.ended(held)
   }
 
   #handle(held: HeldDelivery): void {

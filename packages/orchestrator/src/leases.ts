@@ -28,6 +28,7 @@ export class Leases {
   // In the order of their beginning, which with one timeout for all is that of their timeouts, too.
   readonly #held = new Set<HeldDelivery>()
   #cancelBeat: (() => void) | undefined
+  #beatAt = 0
   #extending: Promise<void> | undefined
 
   constructor(deps: LeaseDeps) {
@@ -43,7 +44,10 @@ export class Leases {
   /** Keeps a delivery from now on. */
   add(held: HeldDelivery): void {
     this.#held.add(held)
-    this.#cancelBeat ??= this.#deps.clock.after(this.#beatMs, this.#beat)
+    const leftMs = held.leaseUntil - held.beganAt
+    // What was long on its way is looked at while it can still be extended.
+    if (leftMs < this.#deps.leaseMs * 0.75) this.#beatIn(held.beganAt, Math.max(1, Math.floor(leftMs / 2)))
+    else if (this.#cancelBeat === undefined) this.#beatIn(held.beganAt, this.#beatMs)
   }
 
   /** Keeps it no longer. */
@@ -56,6 +60,14 @@ export class Leases {
     this.#cancelBeat?.()
     this.#held.clear()
     await this.#extending
+  }
+
+  /** A beat in `ms` from `now`, unless there is one sooner. */
+  #beatIn(now: number, ms: number): void {
+    if (this.#cancelBeat !== undefined && this.#beatAt <= now + ms) return
+    this.#cancelBeat?.()
+    this.#beatAt = now + ms
+    this.#cancelBeat = this.#deps.clock.after(ms, this.#beat)
   }
 
   readonly #beat = (): void => {
@@ -79,7 +91,7 @@ export class Leases {
       if (leftMs <= leaseMs * 0.75 && extendable) aging.push(held)
     }
     if (aging.length > 0) this.#extending ??= this.#extend(aging)
-    this.#cancelBeat = clock.after(Math.max(1, Math.ceil(nextMs)), this.#beat)
+    this.#beatIn(now, Math.max(1, Math.ceil(nextMs)))
   }
 
   async #extend(aging: readonly HeldDelivery[]): Promise<void> {

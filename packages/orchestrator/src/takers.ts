@@ -101,7 +101,9 @@ export class Takers {
       )
       if (raw === undefined) return undefined
       const held = await byHand.open(raw)
-      if (held) return held
+      if (typeof held === 'object') return held
+      // Where answers come too late, the next would, too: the caller's time ends this.
+      if (held === 'late' && leftMs === 0) return undefined
     }
   }
 

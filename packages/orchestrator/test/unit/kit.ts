@@ -1,7 +1,7 @@
 /** What the tests of the facade share: a local backend that can be made to fail, and ways to wait. */
 import { MusterError } from '@muster/core'
 import { onTestFinished, vi } from 'vitest'
-import type { QueueBackend } from '../../src/backend.js'
+import type { QueueBackend, RawDelivery } from '../../src/backend.js'
 import { openBackend, openOrchestrator } from '../../src/open.js'
 import type { OrchestratorOptions } from '../../src/options.js'
 import type { Orchestrator } from '../../src/orchestrator.js'
@@ -38,6 +38,8 @@ export interface Bench {
   readonly q: Orchestrator
   readonly cut: Set<Cut>
   readonly calls: { receive: number[]; settle: number[]; extend: number[] }
+  /** What the next receives that bring something wait for before they bring it. */
+  readonly slow: ((first: RawDelivery) => Promise<unknown>)[]
 }
 
 /** Opens an orchestrator on such a backend for the running test. */
@@ -45,6 +47,7 @@ export async function start(options: Omit<OrchestratorOptions, 'backend'> = {}):
   const local = await openBackend('local')
   const cut = new Set<Cut>()
   const calls: Bench['calls'] = { receive: [], settle: [], extend: [] }
+  const slow: Bench['slow'] = []
   const pass = (name: Cut, size: number): void => {
     calls[name].push(size)
     if (cut.has(name)) throw new MusterError('BACKEND_UNAVAILABLE', `${name}: cut`)
@@ -53,7 +56,9 @@ export async function start(options: Omit<OrchestratorOptions, 'backend'> = {}):
     ...local,
     receive: async (request) => {
       pass('receive', request.max)
-      return local.receive(request)
+      const deliveries = await local.receive(request)
+      if (deliveries[0]) await slow.shift()?.(deliveries[0])
+      return deliveries
     },
     settle: async (batch) => {
       pass('settle', batch.length)
@@ -71,5 +76,5 @@ export async function start(options: Omit<OrchestratorOptions, 'backend'> = {}):
     await q.close({ drainMs: 0, graceMs: 0 })
     await local.close()
   })
-  return { backend, q, cut, calls }
+  return { backend, q, cut, calls, slow }
 }
