@@ -4,15 +4,19 @@ import { open, type JobHandle, type Muster, type OpenOptions } from '@muster/sdk
 import { closeOnSignal } from './interrupts.js'
 import type { Io } from './io.js'
 
-/** Does a command's work with an open muster. */
+/**
+ * Does a command's work with an open muster. `showRisks`: also says what the settings of the queue's server put at risk, which a person wants
+ * to know who starts a controller or looks at queues, and not with every command that happens to reach the server.
+ */
 export async function withMuster<T>(
   io: Io,
   schedule: NonNullable<OpenOptions['schedule']>,
   work: (muster: Muster) => Promise<T>,
+  { showRisks = false } = {},
 ): Promise<T> {
   const muster = await open({
     schedule,
-    logger: loggerOf(io),
+    logger: loggerOf(io, showRisks),
     onWarning: (warning) => {
       io.say(`${io.colors.yellow('warning:')} ${warning.message} ${io.colors.dim(`[${warning.code}]`)}`)
       io.say(`${io.colors.dim('hint:')} ${warning.hint}`)
@@ -84,11 +88,12 @@ export async function forEach(
 }
 
 /** Warnings as lines for a person; everything, as pino writes it, under MUSTER_DEBUG=1. */
-function loggerOf(io: Io): Logger {
+function loggerOf(io: Io, showRisks: boolean): Logger {
   if (io.env['MUSTER_DEBUG'] === '1') return createLogger({ level: 'debug' })
   const quiet = (): void => undefined
   const say = (facts: object, message?: string): void => {
-    if (message !== undefined) io.say(`${io.colors.yellow('warning:')} ${message}${detail(facts)}`)
+    if (message !== undefined && (showRisks || !('risks' in facts)))
+      io.say(`${io.colors.yellow('warning:')} ${message}${detail(facts)}`)
   }
   return { debug: quiet, info: quiet, warn: say, error: say }
 }

@@ -19,10 +19,11 @@ export function addUp(program: Command, { io, exit }: Surroundings): void {
         stopping.abort()
       })
       try {
-        await withMuster(io, true, async (muster) => {
+        const work = async (muster: Muster): Promise<void> => {
           io.say('scheduling; Ctrl-C stops this controller, and no job')
           await narrate(io, muster, AbortSignal.any([stopping.signal, io.unread]), json ?? false)
-        })
+        }
+        await withMuster(io, true, work, { showRisks: true })
         io.say('stopped; running jobs go on, and the next controller takes them over')
         exit(0)
       } finally {

@@ -1,5 +1,7 @@
 /** `muster queue`: what waits where, and what an operator does about it. */
+import type { Muster } from '@muster/sdk'
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import type { Io } from '../../io.js'
 import { withMuster } from '../../session.js'
 import { JSON_OPTION, type Surroundings } from '../command.js'
 import { cleanQueue, STATES, type CleanFlags } from './clean.js'
@@ -18,17 +20,13 @@ export function addQueue(program: Command, surroundings: Surroundings): void {
     .command('ls')
     .description('list queues with what is in them')
     .option(...JSON_OPTION)
-    .action((flags: Flags) =>
-      withMuster(io, false, async (muster) => {
-        exit(await listQueues(surroundings, muster, flags))
-      }),
-    )
+    .action((flags: Flags) => look(io, async (muster) => exit(await listQueues(surroundings, muster, flags))))
   queue
     .command('stats')
     .description('show one queue: how much is where, how old the oldest is, who paused it')
     .argument('<queue>')
     .option(...JSON_OPTION)
-    .action((name: string, flags: Flags) => withMuster(io, false, (muster) => showQueue(io, muster, name, flags)))
+    .action((name: string, flags: Flags) => look(io, (muster) => showQueue(io, muster, name, flags)))
   queue
     .command('pause')
     .description('hand out nothing more of a queue, and place none of its jobs; undo it with: muster queue resume')
@@ -73,6 +71,11 @@ export function addQueue(program: Command, surroundings: Surroundings): void {
     .option('--yes', 'without being asked')
     .option(...JSON_OPTION)
     .action((name: string, flags: CleanFlags) => withMuster(io, false, (muster) => cleanQueue(io, muster, name, flags)))
+}
+
+/** Who looks at queues sees what their server puts at risk. */
+function look(io: Io, work: (muster: Muster) => Promise<void>): Promise<void> {
+  return withMuster(io, false, work, { showRisks: true })
 }
 
 function atLeastOne(text: string): number {

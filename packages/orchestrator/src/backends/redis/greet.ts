@@ -60,7 +60,10 @@ export function requireVersion(facts: Facts, { address }: RedisConfig): void {
   })
 }
 
-/** Says, once, which settings of the server put messages at risk. Where we may not ask we say nothing. */
+/** What each logger was told of risks. */
+const told = new WeakMap<Logger, Set<string>>()
+
+/** Says, once for a logger, which settings of the server put messages at risk. Where we may not ask we say nothing. */
 export async function warnOfRisks(
   connection: Connection,
   facts: Facts,
@@ -70,7 +73,11 @@ export async function warnOfRisks(
   const settings = await readSettings(connection)
   const risks = risksOf(facts, settings)
   if (risks.length === 0) return
-  logger.warn({ server: config.address.shown, risks }, `Redis at ${config.address.shown}: ${risks.join('; ')}`)
+  const text = `Redis at ${config.address.shown}: ${risks.join('; ')}`
+  const before = told.get(logger) ?? new Set()
+  if (before.has(text)) return
+  told.set(logger, before.add(text))
+  logger.warn({ server: config.address.shown, risks }, text)
 }
 
 async function readSettings(connection: Connection): Promise<ReadonlyMap<string, string>> {
