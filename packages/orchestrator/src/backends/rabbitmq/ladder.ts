@@ -23,6 +23,8 @@ export interface Route {
   readonly exchange: string
   readonly key: string
   readonly cc: readonly string[]
+  /** How long it stays on the first step, ms. */
+  readonly firstMs: number
 }
 
 /** The digits of a delay, lowest level first; never shorter than the delay. */
@@ -52,7 +54,9 @@ export class Ladder {
     await Promise.all(digits.map((digit, level) => (digit === 0 ? this.#exchanges() : this.#step(level, digit))))
     const keys = digits.map((digit, level) => keyOf(level, digit)).reverse()
     const [key = '', ...lower] = keys
-    return { exchange: this.#exchange(digits.length - 1), key, cc: [...lower, endKey(queue)] }
+    const top = digits.length - 1
+    const firstMs = lifeOf(top, digits[top] ?? 0)
+    return { exchange: this.#exchange(top), key, cc: [...lower, endKey(queue)], firstMs }
   }
 
   /** Lets delayed messages end in `queue`. */
@@ -89,7 +93,7 @@ export class Ladder {
       await this.#desk.ask('declaring a queue of delays', async (channel) => {
         await channel.assertQueue(queue, {
           durable: true,
-          messageTtl: digit * STEP_MS * BASE ** level,
+          messageTtl: lifeOf(level, digit),
           deadLetterExchange: this.#exchange(level - 1),
           // A classic queue hands over unconfirmed: a server that is killed in that instant can lose the message. A quorum queue keeps it.
           ...(this.#kind === 'quorum' && {
@@ -114,6 +118,10 @@ export class Ladder {
     }
     return declared
   }
+}
+
+function lifeOf(level: number, digit: number): number {
+  return digit * STEP_MS * BASE ** level
 }
 
 function keyOf(level: number, digit: number): string {

@@ -75,9 +75,14 @@ export class Mover {
     const properties = seal(envelope, this.#deps.prioritised)
     const queue = envelope.death ? line.names.dead : line.home(envelope.crashes)
     if (delayMs === 0) return { exchange: '', key: queue, content, properties }
-    const routed = this.#deps.ladder.route(queue, delayMs)
-    return routed.then(({ exchange, key, cc }) => {
-      return { exchange, key, content, properties: { ...properties, CC: [...cc] } }
+    const { ladder, clock } = this.#deps
+    const asked = clock.monotonic()
+    return ladder.route(queue, delayMs).then(({ exchange, key, cc, firstMs }) => {
+      // The first message of a delay waits for its queues to be made. What that took it stays shorter on its first step: the server lets
+      // it go by its own life where it is at the head, else behind those before it, which is no later than without, and never early.
+      const lost = Math.floor(clock.monotonic() - asked)
+      const life = lost === 0 ? {} : { expiration: String(Math.max(0, firstMs - lost)) }
+      return { exchange, key, content, properties: { ...properties, CC: [...cc], ...life } }
     })
   }
 
