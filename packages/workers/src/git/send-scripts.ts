@@ -31,8 +31,8 @@ export function makeMirror(objectFormat: Mirror['objectFormat']): readonly strin
   ]
 }
 
-/** Under the lock. */
-export const REMOVE_LITTER = `find "$M/objects/pack" -name 'tmp_*' -mmin +60 -exec rm -f {} +`
+/** Under the lock, beside others that are writing: what vanishes meanwhile is no failure. */
+export const REMOVE_LITTER = `{ find "$M/objects/pack" -name 'tmp_*' -mmin +60 -exec rm -f {} + 2>/dev/null || :; }`
 /** Under the lock: safe for those who borrow, since it keeps every object. */
 export const REPACK_IF_MANY =
   'set -- "$M"/objects/pack/*.pack; ' +

@@ -167,6 +167,19 @@ describe('sending', () => {
       expect((await bench.launch(payload, bench.other)).workspace).toMatchObject({ code: 0 })
   })
 
+  test('a file of another sending that vanishes while litter is looked for harms nobody', async () => {
+    const bench = await gitBench()
+    const payload = await bench.resolve({ repo: await bench.repository('repo', { 'hello.txt': 'x\n' }), run })
+    const path = bench.path('tools')
+    await mkdir(path)
+    for (const tool of ['sh', 'mkdir', 'mv', 'rm', 'cat', 'sort', 'git', 'perl', 'flock'])
+      await symlink(await which(tool), join(path, tool))
+    const looksInVain = `#!/bin/sh\n${await which('find')} "$@"\necho "find: tmp_pack_x: No such file or directory" >&2\nexit 1\n`
+    await writeFile(join(path, 'find'), looksInVain, { mode: 0o755 })
+    const machine = machineAt(bench.path('state-find'), { isLocal: false, home: bench.home, path })
+    await expect(bench.prepare(payload, machine)).resolves.toHaveProperty('workspace')
+  })
+
   test('a machine without flock locks with perl; without both, or without git, it says what it lacks', async () => {
     const bench = await gitBench()
     const payload = await bench.resolve({ repo: await bench.repository('repo', { 'hello.txt': 'x\n' }), run })
