@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import { createServer, connect as dial, type AddressInfo } from 'node:net'
 import { silentLogger, systemClock, systemIds } from '@muster/core'
 import { parseAddress } from '@muster/orchestrator'
 import { startRabbit, type RabbitServer } from '@muster/testing/servers'
@@ -261,4 +262,33 @@ test('a quorum log that may be given back a few times only keeps its records how
   const registry = await open(url)
   await registry.change('q', { paused: true })
   for (let time = 0; time < 40; time++) expect(await seen(url, 'q')).toMatchObject({ paused: true })
+})
+
+/** A way to the server that breaks as soon as somebody asks to hear of the registry, the first few times. */
+async function breakingWay(times: number): Promise<number> {
+  let left = times
+  const proxy = createServer((client) => {
+    const there = dial(server.port, server.host)
+    for (const socket of [client, there]) socket.on('error', () => undefined)
+    client.on('data', (bytes) => {
+      // basic.consume, of an ear
+      const asks = bytes.includes(Buffer.of(0, 60, 0, 20)) && bytes.includes('registry-ear')
+      if (!asks || left-- <= 0) return void there.write(bytes)
+      client.destroy()
+      there.destroy()
+    })
+    there.pipe(client)
+    client.on('close', () => there.destroy())
+  }).listen(0, server.host)
+  onTestFinished(() => void proxy.close())
+  await once(proxy, 'listening')
+  return (proxy.address() as AddressInfo).port
+}
+
+test('the connection breaks in the moment in which a process begins to listen: it tries again', async () => {
+  const url = await server.vhost()
+  const way = url.replace(`:${server.port}/`, `:${await breakingWay(2)}/`)
+  const registry = await open(way)
+  await (await open(url)).change('q', { paused: true })
+  await expect.poll(() => registry.get('q')?.paused).toBe(true)
 })

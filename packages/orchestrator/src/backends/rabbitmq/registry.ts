@@ -198,13 +198,12 @@ export class Registry {
   async #follow(): Promise<void> {
     const isNew = await this.#log.declare()
     if (!this.#ear?.alive) {
-      const ear: Ear = await Ear.open(
-        this.#deps,
-        (type, message) => this.#hear(type, message),
-        () => {
-          if (this.#ear === ear && this.#deps.link.current && !this.#closed) this.#again()
-        },
-      )
+      // It may end before it is there: whoever opens it hears of that.
+      let ear: Ear | undefined = undefined
+      const onEnd = (): void => {
+        if (ear && this.#ear === ear && this.#deps.link.current && !this.#closed) this.#again()
+      }
+      ear = await Ear.open(this.#deps, (type, message) => this.#hear(type, message), onEnd)
       this.#ear = ear
     }
     await this.#greet(isNew)
