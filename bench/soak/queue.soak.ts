@@ -1,7 +1,7 @@
 /**
- * `npm run soak -- queue [--backend local|redis|redis-cluster|rabbitmq] [--seed N] [--ops N] [--minutes N]`: conformance items 33 (10,000
- * operations under faults unless told otherwise) and 34 (a steady rate, for ten minutes unless told otherwise; 0 leaves it out) at full
- * length.
+ * `npm run soak -- queue [--backend local|redis|redis-cluster|rabbitmq|rabbitmq-quorum] [--seed N] [--ops N] [--minutes N]`: conformance
+ * items 33 (10,000 operations under faults unless told otherwise) and 34 (a steady rate, for ten minutes unless told otherwise; 0 leaves
+ * it out) at full length.
  */
 import { randomInt } from 'node:crypto'
 import { MusterError } from '@muster/core'

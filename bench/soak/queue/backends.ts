@@ -2,7 +2,13 @@
 import { silentLogger, systemIds, MusterError } from '@muster/core'
 import { openBackend } from '@muster/orchestrator'
 import type { QueueBackendFactory } from '@muster/testing/queue-history'
-import { startRabbit, startRedis, startRedisCluster, type QueueServer } from '@muster/testing/servers'
+import {
+  startRabbit,
+  startRedis,
+  startRedisCluster,
+  type QueueServer,
+  type RabbitServer,
+} from '@muster/testing/servers'
 
 /** A backend to be harmed, until `remove`. */
 export interface Subject {
@@ -10,7 +16,17 @@ export interface Subject {
   remove(): Promise<void>
 }
 
-const SERVERS: Readonly<Record<string, () => Promise<{ server: QueueServer; holdings: Holdings }>>> = {
+/** A server, and what is added to its address. */
+interface Started {
+  readonly server: QueueServer
+  readonly holdings: Holdings
+  readonly options?: string
+}
+
+/** A quorum queue of delays that finds no way to the next, as while the server starts, waits so long for another try: three minutes otherwise. */
+const QUICK_TRIES = '{dead_letter_worker_publisher_confirm_timeout, 2000}'
+
+const SERVERS: Readonly<Record<string, () => Promise<Started>>> = {
   redis: async () => {
     const server = await startRedis({ config: ['appendonly yes', 'appendfsync always'] })
     return { server, holdings: async () => ({ keys: Number((await server.exec('redis-cli DBSIZE')).stdout) }) }
@@ -25,14 +41,19 @@ const SERVERS: Readonly<Record<string, () => Promise<{ server: QueueServer; hold
     }
     return { server, holdings }
   },
-  rabbitmq: async () => {
-    const server = await startRabbit()
-    const holdings: Holdings = async () => {
-      const { stdout } = await server.ctl('list_queues', 'name')
-      return { queues: stdout.split('\n').filter((line) => line !== '').length }
-    }
-    return { server, holdings }
-  },
+  rabbitmq: async () => rabbit(await startRabbit()),
+  'rabbitmq-quorum': async () => ({
+    ...rabbit(await startRabbit({ config: [QUICK_TRIES] })),
+    options: '?queue=quorum',
+  }),
+}
+
+function rabbit(server: RabbitServer): Started {
+  const holdings: Holdings = async () => {
+    const { stdout } = await server.ctl('list_queues', 'name')
+    return { queues: stdout.split('\n').filter((line) => line !== '').length }
+  }
+  return { server, holdings }
 }
 
 type Holdings = () => Promise<Readonly<Record<string, number>>>
@@ -45,16 +66,17 @@ export async function startSubject(name: string): Promise<Subject> {
     throw new MusterError('INVALID_ARGUMENT', `there is no backend named ${JSON.stringify(name)}`, {
       hint: `There are: local, ${Object.keys(SERVERS).join(', ')}.`,
     })
-  const { server, holdings } = await start()
+  const { server, holdings, options = '' } = await start()
+  const url = server.url + options
   try {
-    const factory = await factoryOf(name, server.url)
+    const factory = await factoryOf(name, url)
     const proxied = ({ host, port }: { readonly host: string; readonly port: number }) => {
       // Of a cluster the first address alone: past the proxy the others would be taken.
-      const [first = ''] = server.url.split(',')
+      const [first = ''] = url.split(',')
       const config = first.replace(`${server.host}:${server.port}`, `${host}:${port}`)
       return { config, open: openAt(config) }
     }
-    const whole = { ...factory, processes: { config: server.url }, server: { ...server, holdings, proxied } }
+    const whole = { ...factory, processes: { config: url }, server: { ...server, holdings, proxied } }
     return { factory: whole, remove: () => server.remove() }
   } catch (error) {
     await server.remove()
