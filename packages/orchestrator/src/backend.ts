@@ -48,6 +48,8 @@ export const CAPABILITIES = [
   'serverTime',
   /** Priorities have an effect. */
   'priority',
+  /** `crashes` counts vanished holders and nothing else; elsewhere it may be more by at most two, and what it counts joins the end of the line. */
+  'exactCrashes',
 ] as const
 /** A name of {@link CAPABILITIES}. */
 export type Capability = (typeof CAPABILITIES)[number]

@@ -92,7 +92,11 @@ test('the figures that are stated follow from the options', async () => {
   const of = async (query: string): Promise<ReturnType<typeof capabilitiesOf>> =>
     capabilitiesOf(readConfig(await parseAddress(`amqp://localhost${query}`), 'n'))
   expect(await of('')).toMatchObject({ priority: true, maxLeaseMs: 1_500_000, frozenHolderBoundMs: 15_000 })
-  expect(await of('?queue=quorum&heartbeat=10s')).toMatchObject({ priority: false, frozenHolderBoundMs: 30_000 })
+  expect(await of('?queue=quorum&heartbeat=10s')).toMatchObject({
+    priority: false,
+    exactCrashes: false,
+    frozenHolderBoundMs: 30_000,
+  })
   expect(await of('?consumerTimeout=10m')).toMatchObject({ maxLeaseMs: 540_000 })
 })
 

@@ -160,6 +160,13 @@ export function offered(
     })
 }
 
+/** Whether a count of crashes may follow from so many. Where crashes are not counted exactly, up to two that were none are in it. */
+export function crashesFit({ capabilities }: QueueBackendFactory, counted: number, crashes: number): boolean {
+  return counted >= crashes && counted <= crashes + (capabilities.exactCrashes ? 0 : MOST_UNREAL_CRASHES)
+}
+
+const MOST_UNREAL_CRASHES = 2
+
 /** Collects the times of one repetition. Only lateness is forgiven now and then: everything else must hold each time. */
 export interface Judge {
   /** Milliseconds since the repetition began. */

@@ -1,8 +1,9 @@
 /** Conformance items 7-12: what receive promises, and in which order. */
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { RawDelivery } from '@muster/orchestrator'
 import { expect, test } from 'vitest'
-import { bench, bytes, judged, only, texts, type QueueBackendFactory } from './kit.js'
+import { bench, bytes, crashesFit, judged, only, texts, type QueueBackendFactory } from './kit.js'
 
 /** Proves items 7-12. */
 export function orderSection(factory: QueueBackendFactory): void {
@@ -122,9 +123,15 @@ export function orderSection(factory: QueueBackendFactory): void {
     const bodies = Array.from({ length: 200 }, (_, n) => String(n))
     await b.publish(bodies.slice(0, 100), { delayMs: 100 })
     await b.publish(bodies.slice(100), { delayMs: 100 })
-    const got: string[] = []
-    while (got.length < 200) got.push(...texts(await b.receive({ waitMs: 5_000 })))
-    expect(got).toEqual(bodies)
+    const got: RawDelivery[] = []
+    while (got.length < 200) {
+      const some = await b.receive({ waitMs: 5_000 })
+      await b.backend.settle(some.map(({ receipt }) => ({ as: 'ack', receipt })))
+      got.push(...some)
+    }
+    expect(got.every(({ crashes }) => crashesFit(factory, crashes, 0))).toBe(true)
+    const again = new Set(texts(got.filter(({ crashes }) => crashes > 0)))
+    expect(texts(got.filter(({ crashes }) => crashes === 0))).toEqual(bodies.filter((body) => !again.has(body)))
   })
 
   test('10 a long delay does not hold up a short one', async () => {

@@ -26,6 +26,7 @@ export interface ConsumeOrder {
 export interface Seen {
   readonly text: string
   readonly tries: number
+  readonly crashes: number
   readonly outcome: SettleOutcome | undefined
   readonly as: Settlement['as']
 }
@@ -87,8 +88,8 @@ async function consume(
     const settlements = batch.map((delivery) => settlement(delivery, order.verdict, released))
     const outcomes = await backend.settle(settlements)
     const now = settlements.map(({ as }, at): Seen => {
-      const { body, tries } = batch[at] as RawDelivery
-      return { text: new TextDecoder().decode(body), tries, outcome: outcomes[at], as }
+      const { body, tries, crashes } = batch[at] as RawDelivery
+      return { text: new TextDecoder().decode(body), tries, crashes, outcome: outcomes[at], as }
     })
     seen.push(...now)
     ended(now.filter(({ as, outcome }) => outcome === 'dead' || (as === 'ack' && outcome === 'settled')).length)

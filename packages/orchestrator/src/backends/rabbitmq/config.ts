@@ -65,6 +65,8 @@ export function capabilitiesOf({ queueKind, heartbeatS, maxHoldMs }: RabbitConfi
     filteredClean: false,
     // It gives no time either, but for whole seconds in the headers of what it dead-lettered.
     serverTime: false,
+    // A quorum queue returns what it sends to a consumer that is just ending, and that looks like a holder that vanished.
+    exactCrashes: queueKind === 'classic',
     maxLeaseMs: Math.min(MAX_LEASE_MS, maxHoldMs),
     frozenHolderBoundMs: 3 * heartbeatS * 1_000,
   }

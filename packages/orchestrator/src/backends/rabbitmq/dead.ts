@@ -31,6 +31,7 @@ export interface MaintenanceDeps {
 const ROUND = 1_000
 const LOCK_PAUSE_MS = 20
 const LOCK_WITHIN_MS = 15_000
+const [BACK_PAUSE_MS, BACK_WITHIN_MS] = [5, 5_000]
 
 /** Works on the queues of one backend. */
 export class Maintenance {
@@ -44,7 +45,7 @@ export class Maintenance {
   /** The first `limit` dead letters. */
   async browse(line: Line, limit: number): Promise<DeadPage> {
     return this.#locked(line, () =>
-      this.#taking(async (intake) => {
+      this.#takingDead(line, async (intake) => {
         const letters: DeadLetter[] = []
         while (letters.length < limit) {
           const round = await take(intake, line.names.dead, Math.min(ROUND, limit - letters.length))
@@ -59,7 +60,7 @@ export class Maintenance {
   /** Puts dead letters back in line, oldest first; says how many. Those that die meanwhile stay. */
   async redrive(line: Line, limit = Infinity): Promise<number> {
     return this.#locked(line, () =>
-      this.#taking(async (intake) => {
+      this.#takingDead(line, async (intake) => {
         let left = Math.min(limit, await this.#count(line.names.dead))
         let redriven = 0
         while (left > 0) {
@@ -126,7 +127,7 @@ export class Maintenance {
 
   /** A channel for this work alone; whatever was taken and not acknowledged goes back when it ends. */
   async #taking<T>(work: (intake: Intake) => Promise<T>): Promise<T> {
-    const intake = await Intake.open(this.#deps.link, this.#deps.config)
+    const intake = await Intake.open(this.#deps)
     try {
       const result = await work(intake)
       if (!intake.alive) throw this.#deps.link.unavailable()
@@ -134,6 +135,21 @@ export class Maintenance {
     } finally {
       await intake.close()
     }
+  }
+
+  /** The same for dead letters. A quorum queue has them back a moment after the channel's end, and who looked then would find none. */
+  async #takingDead<T>(line: Line, work: (intake: Intake) => Promise<T>): Promise<T> {
+    const { clock } = this.#deps
+    let out = 0
+    const result = await this.#taking(async (intake) => {
+      const done = await work(intake)
+      out = intake.size
+      return done
+    })
+    const until = clock.monotonic() + BACK_WITHIN_MS
+    while (out > 0 && clock.monotonic() < until && (await this.#count(line.names.dead)) < out)
+      await clock.sleep(BACK_PAUSE_MS, { unref: true })
+    return result
   }
 
   /** First among the callers of this process, then among all. */
@@ -190,6 +206,6 @@ async function take(intake: Intake, queue: string, max: number): Promise<readonl
   const consumer = await intake.consume(queue, max, (arrival) => {
     if (arrival) arrivals.push(arrival)
   })
-  if (consumer !== undefined) await intake.cancel(consumer)
+  if (consumer !== undefined) await intake.cancel(consumer, arrivals.length === max)
   return arrivals
 }

@@ -2,7 +2,8 @@
  * One channel on which messages arrive, and the book of what arrived on it. Invariants: a tag is acknowledged once, on the channel on
  * which it came; what is reported as confirmed the server had processed; when the channel ends, everything on it has gone back.
  */
-import type { Channel, ConsumeMessage } from 'amqplib'
+import type { Clock } from '@muster/core'
+import type { Channel, ConsumeMessage, GetMessage } from 'amqplib'
 import { closeChannel } from './client.js'
 import type { RabbitConfig } from './config.js'
 import { NOT_FOUND, operationFailed, replyCode } from './errors.js'
@@ -11,15 +12,34 @@ import type { Link } from './link.js'
 /** A message that has arrived, with what is needed to be done with it. */
 export interface Arrival {
   readonly intake: Intake
-  readonly message: ConsumeMessage
+  readonly message: ConsumeMessage | GetMessage
+}
+
+/** What a consumer was made for, and how many have come to it. */
+interface Demand {
+  readonly queue: string
+  readonly prefetch: number
+  came: number
+}
+
+/** While messages keep coming to a consumer of a quorum queue it does not end, for so long at most. */
+const [LULL_MS, LULL_WITHIN_MS] = [10, 30]
+
+/** What a channel that receives stands on. */
+export interface IntakeDeps {
+  readonly link: Link
+  readonly config: RabbitConfig
+  readonly clock: Clock
 }
 
 /** A channel that receives. */
 export class Intake {
   readonly #channel: Channel
   readonly #config: RabbitConfig
+  readonly #clock: Clock
   /** What is neither acknowledged nor given back, in the order of the tags. The callback learns that the channel has ended. */
   readonly #outstanding = new Map<number, (() => void) | undefined>()
+  readonly #demands = new Map<string, Demand>()
   #alive = true
   #prefetch = 0
   #pending: number[] = []
@@ -29,20 +49,21 @@ export class Intake {
   #cancelling: Promise<boolean> | undefined
   #onEnd: (() => void) | undefined
 
-  private constructor(channel: Channel, config: RabbitConfig) {
+  private constructor(channel: Channel, { config, clock }: IntakeDeps) {
     this.#channel = channel
     this.#config = config
+    this.#clock = clock
     channel.on('error', () => undefined) // what it was shows in the call that it hit
     channel.once('close', () => this.#end())
   }
 
   /** Opens a channel. Throws BACKEND_UNAVAILABLE. */
-  static async open(link: Link, config: RabbitConfig): Promise<Intake> {
-    const model = await link.ready()
+  static async open(deps: IntakeDeps): Promise<Intake> {
+    const model = await deps.link.ready()
     try {
-      return new Intake(await model.createChannel(), config)
+      return new Intake(await model.createChannel(), deps)
     } catch (error) {
-      throw operationFailed(config.address, error, 'opening a channel to receive')
+      throw operationFailed(deps.config.address, error, 'opening a channel to receive')
     }
   }
 
@@ -70,6 +91,7 @@ export class Intake {
     prefetch: number,
     onArrival: (arrival: Arrival | null) => void,
   ): Promise<string | undefined> {
+    const demand: Demand = { queue, prefetch, came: 0 }
     try {
       const changed = prefetch !== this.#prefetch
       // Known before it is sent: a fence that goes out in between says the same number, and not the one before.
@@ -77,20 +99,40 @@ export class Intake {
       if (changed) await this.#channel.prefetch(prefetch)
       const take = (message: ConsumeMessage | null): void => {
         if (message === null) return onArrival(null)
+        demand.came++
         this.#outstanding.set(message.fields.deliveryTag, undefined)
         onArrival({ intake: this, message })
       }
-      return (await this.#channel.consume(queue, take)).consumerTag
+      const { consumerTag } = await this.#channel.consume(queue, take)
+      this.#demands.set(consumerTag, demand)
+      return consumerTag
     } catch (error) {
-      const code = replyCode(error)
-      if (code === undefined || code === NOT_FOUND) return undefined
-      throw operationFailed(this.#config.address, error, `receiving from ${queue}`)
+      return this.#missing(error, queue)
     }
   }
 
-  /** Ends the coming. When it resolves, everything that was on its way has arrived; false: the channel has ended, and all went back. */
-  cancel(consumerTag: string): Promise<boolean> {
-    const cancelled = this.#channel.cancel(consumerTag).then(
+  /** The first message of a queue, with nothing that would have to be ended: none is sent and taken back. Otherwise as `consume`. */
+  async get(queue: string): Promise<Arrival | undefined> {
+    try {
+      const message = await this.#channel.get(queue)
+      if (message === false) return undefined
+      this.#outstanding.set(message.fields.deliveryTag, undefined)
+      return { intake: this, message }
+    } catch (error) {
+      return this.#missing(error, queue)
+    }
+  }
+
+  /**
+   * Ends the coming. When it resolves, everything that was on its way has arrived (on a quorum queue: or is back in line, see `#reach`);
+   * false: the channel has ended, and all went back. `full`: as many are out as may be, so nothing is on its way.
+   */
+  cancel(consumerTag: string, full: boolean): Promise<boolean> {
+    const demand = this.#demands.get(consumerTag)
+    this.#demands.delete(consumerTag)
+    const ending = (): Promise<unknown> => this.#channel.cancel(consumerTag)
+    const risky = demand && !full && this.#config.queueKind === 'quorum'
+    const cancelled = (risky ? this.#reach(demand).then(ending) : ending()).then(
       () => true,
       () => false, // the channel is gone, and the consumer with it
     )
@@ -118,6 +160,27 @@ export class Intake {
   /** Ends the channel; what is out goes back. */
   async close(): Promise<void> {
     if (this.#alive) await closeChannel(this.#channel)
+  }
+
+  /**
+   * A quorum queue that is told of the end of a consumer takes a moment (its log is written), in which it still sends; its channel then no
+   * longer knows for whom that was and returns it to the queue, where it counts as redelivered, as if a holder had vanished. The answer to
+   * this question comes behind all that the queue had sent, so what was there before is not among it; and where some have come, more are
+   * waited for, since they come in bursts.
+   */
+  async #reach(demand: Demand): Promise<void> {
+    let seen = 0
+    for (let ms = 0; demand.came > seen && demand.came !== demand.prefetch && ms < LULL_WITHIN_MS; ms += LULL_MS) {
+      seen = demand.came
+      await this.#clock.sleep(LULL_MS, { unref: true })
+    }
+    await this.#channel.checkQueue(demand.queue)
+  }
+
+  #missing(error: unknown, queue: string): undefined {
+    const code = replyCode(error)
+    if (code !== undefined && code !== NOT_FOUND)
+      throw operationFailed(this.#config.address, error, `receiving from ${queue}`)
   }
 
   /**

@@ -27,6 +27,8 @@ export interface PublishDeps {
 
 /** A queue that is deleted again and again while one publishes to it. */
 const ROUNDS = 3
+/** How long a queue that takes nothing yet is asked again, and how often: as long as a connection that is not back yet is waited for. */
+const [REFUSED_WITHIN_MS, REFUSED_PAUSE_MS] = [2_000, 50]
 
 /** Publishes for one backend. */
 export class Post {
@@ -52,7 +54,7 @@ export class Post {
       if (index >= room) return { status: 'failed', id, error: full(line) }
       const one = sent[index]
       if (one === 'held') return { status: 'accepted', id }
-      return { status: 'failed', id, error: typeof one === 'object' ? one : this.#nowhere(line) }
+      return { status: 'failed', id, error: typeof one === 'object' ? one : this.#nowhere(line, one) }
     })
   }
 
@@ -63,18 +65,27 @@ export class Post {
     signal: AbortSignal | undefined,
   ): Promise<readonly (Sent | undefined)[]> {
     const sent = new Array<Sent | undefined>(messages.length)
+    const { clock } = this.#deps
+    const until = clock.monotonic() + REFUSED_WITHIN_MS
     let rest = messages.map((_, index) => index)
-    for (let round = 0; rest.length > 0 && round < ROUNDS; round++) {
+    for (let round = 0; rest.length > 0 && round < ROUNDS && !signal?.aborted;) {
       const parcels = this.#parcels(line, messages, envelopes, rest)
       const ready = parcels.every(isParcel) ? parcels : await Promise.all(parcels.map(async (parcel) => parcel))
-      const outcomes = await this.#deps.publisher.send(ready, () => signal?.aborted ?? false)
+      const sending = this.#deps.publisher.send(ready, () => signal?.aborted ?? false)
+      const outcomes = await sending.catch((error: unknown) => {
+        if (!sent.includes('held') || !(error instanceof MusterError)) throw error
+        return rest.map(() => error)
+      })
       rest.forEach((index, at) => (sent[index] = outcomes[at]))
-      rest = rest.filter((index) => sent[index] === 'unroutable')
-      if (rest.length > 0) {
+      const unroutable = rest.some((index) => sent[index] === 'unroutable')
+      const late = clock.monotonic() >= until
+      rest = rest.filter((index) => sent[index] === 'unroutable' || (sent[index] === 'refused' && !late))
+      if (unroutable) {
         // Somebody deleted the queue: it is made again, and what found none is sent again.
         this.#deps.topology.forget(line)
         await this.#deps.topology.declare(line)
-      }
+        round++
+      } else if (rest.length > 0) await clock.sleep(REFUSED_PAUSE_MS, { unref: true })
     }
     return sent
   }
@@ -106,8 +117,9 @@ export class Post {
     return Math.max(0, limit - waiting)
   }
 
-  #nowhere(line: Line): MusterError {
-    return unavailable(this.#deps.config.address, `the queue '${line.name}' is deleted as often as we make it`)
+  #nowhere(line: Line, sent: Sent | undefined): MusterError {
+    const why = sent === 'refused' ? 'takes nothing just now' : 'is deleted as often as we make it'
+    return unavailable(this.#deps.config.address, `the queue '${line.name}' ${why}`)
   }
 }
 

@@ -16,8 +16,11 @@ export interface Parcel {
   readonly properties: Options.Publish
 }
 
-/** What became of it: `unroutable` means that no queue took it, and nothing holds it. */
-export type Sent = 'held' | 'unroutable' | MusterError
+/**
+ * What became of it. Of `unroutable` and `refused` nothing holds anything: no queue was there, or a quorum queue that has no leader yet, since
+ * it is just being made or its server has just started.
+ */
+export type Sent = 'held' | 'unroutable' | 'refused' | MusterError
 
 /** The best of 250, 500, 1,000 and 2,000 in one noisy sweep: fewer leave the server waiting, more add to the time of each. */
 const WINDOW_MESSAGES = 500
@@ -152,7 +155,9 @@ export class Publisher {
     return true
   }
 
-  #failed(error: unknown): MusterError {
+  #failed(error: unknown): Sent {
+    // A classic queue refuses when it fails, and then nobody knows.
+    if (isNack(error) && this.#config.queueKind === 'quorum') return 'refused'
     const why = isNack(error)
       ? 'the queue refused the message'
       : 'the connection broke before a message was confirmed: it may be there, or not'

@@ -9,6 +9,8 @@
 import { abortReason, type Clock } from '@muster/core'
 import type { RawDelivery, ReceiveRequest } from '../../backend.js'
 import type { RabbitConfig } from './config.js'
+import type { Desk } from './desk.js'
+import { NOT_FOUND } from './errors.js'
 import type { Held, Holdings } from './held.js'
 import { Intake, type Arrival } from './intake.js'
 import type { Line } from './line.js'
@@ -21,6 +23,7 @@ import type { Topology } from './topology.js'
 /** What receiving stands on. */
 export interface ReceiverDeps {
   readonly link: Link
+  readonly desk: Desk
   readonly config: RabbitConfig
   readonly clock: Clock
   readonly lines: Lines
@@ -80,10 +83,10 @@ export class Receiver {
       return { deliveries: [], again: false }
     }
     await this.#deps.topology.declare(line)
-    if (!line.suspectDue) return this.#from(line, line.names.main, request, request.max, leftMs)
+    if (!line.suspectDue) return this.#handOut(line, request, this.#gather(line, request, leftMs))
     line.suspectOut = true
     const free = (): void => void (line.suspectOut = false)
-    const found = await this.#from(line, line.names.suspect, request, 1, 0, free).catch((error: unknown) => {
+    const found = await this.#handOut(line, request, this.#suspect(line), free).catch((error: unknown) => {
       free() // or this process would never look at a suspect again
       throw error
     })
@@ -94,16 +97,14 @@ export class Receiver {
     return { ...found, again: true }
   }
 
-  /** One consumer, from its begin to its end. `again`: what came was none to hand out, but more may be there. */
-  async #from(
+  /** What came, to the caller. `again`: it was none to hand out, but more may be there. */
+  async #handOut(
     line: Line,
-    queue: string,
     request: ReceiveRequest,
-    max: number,
-    leftMs: number,
+    coming: Promise<readonly Arrival[]>,
     onEnd?: Held['onEnd'],
   ): Promise<{ deliveries: readonly RawDelivery[]; again: boolean }> {
-    const arrivals = await line.track(this.#gather(line, queue, request, max, leftMs))
+    const arrivals = await line.track(coming)
     if (arrivals.length === 0) return { deliveries: [], again: false }
     const { fresh, done } = this.#deps.sorter.sort(line, arrivals)
     if (request.signal?.aborted || this.#closing) {
@@ -119,21 +120,51 @@ export class Receiver {
     return { deliveries, again: deliveries.length === 0 }
   }
 
-  async #gather(line: Line, queue: string, request: ReceiveRequest, max: number, leftMs: number): Promise<Arrival[]> {
+  /** The first suspect, if there is one. */
+  async #suspect(line: Line): Promise<readonly Arrival[]> {
+    const intake = await this.#take(line)
+    const arrival = await intake.get(line.names.suspect)
+    if (intake.alive) await this.#keep(line, intake)
+    else this.#deps.topology.forget(line)
+    return arrival && intake.alive ? [arrival] : []
+  }
+
+  async #gather(line: Line, request: ReceiveRequest, leftMs: number): Promise<Arrival[]> {
+    const { max } = request
     const arrivals: Arrival[] = []
-    for (let ms = leftMs; ; ms = 0) {
-      const some = await this.#collect(line, queue, request, max - arrivals.length, ms)
+    const quorum = this.#deps.config.queueKind === 'quorum'
+    // What making a consumer takes (a quorum queue writes it down) is part of the wait.
+    for (let until = this.#deps.clock.monotonic() + leftMs; ; until = 0) {
+      const rest = max - arrivals.length
+      const demand = quorum ? await this.#there(line, rest, until > 0 && leftMs > 0) : rest
+      if (demand === 0) return arrivals
+      const some = await this.#collect(line, request, demand, until)
       arrivals.push(...some)
-      if (some.length < SURELY_ALL || arrivals.length === max) return arrivals
+      if (some.length < (quorum ? demand : SURELY_ALL) || arrivals.length === max) return arrivals
     }
   }
 
-  async #collect(line: Line, queue: string, request: ReceiveRequest, max: number, leftMs: number): Promise<Arrival[]> {
+  /**
+   * What a consumer of a quorum queue is to ask for: what is there, or one to wait for. It is full then when it ends, unless others were
+   * quicker, and a full one is sent nothing in its last moment (see `Intake.cancel`).
+   */
+  async #there(line: Line, max: number, waits: boolean): Promise<number> {
+    const ready = await this.#deps.desk.ask(
+      `counting the queue '${line.name}'`,
+      async (channel) => (await channel.checkQueue(line.names.main)).messageCount,
+      { on: { [NOT_FOUND]: () => -1 } },
+    )
+    if (ready < 0) this.#deps.topology.forget(line)
+    return Math.min(max, Math.max(ready, waits ? 1 : 0))
+  }
+
+  /** One consumer, from its begin to its end. */
+  async #collect(line: Line, request: ReceiveRequest, max: number, until: number): Promise<Arrival[]> {
     const intake = await this.#take(line)
     const arrivals: Arrival[] = []
     let wake = (): void => undefined
     let deleted = false
-    const consumer = await intake.consume(queue, max, (arrival) => {
+    const consumer = await intake.consume(line.names.main, max, (arrival) => {
       if (arrival) arrivals.push(arrival)
       else deleted = true
       wake()
@@ -148,19 +179,25 @@ export class Receiver {
     }
     // The line may have changed while the consumer was made: nobody would wake this one any more.
     const stays = intake.alive && !deleted && !line.paused && !line.suspectDue
+    const leftMs = until - this.#deps.clock.monotonic()
     if (leftMs > 0 && arrivals.length === 0 && stays) await this.#wait(line, request, leftMs, stop)
     if (deleted) this.#deps.topology.forget(line)
     if (arrivals.length < max && !deleted) {
       // The last one may come before the answer does; nobody then needs to wait for that.
       const full = new Promise<void>((resolve) => (wake = () => arrivals.length === max && resolve()))
-      await Promise.race([this.#end(line, intake, consumer), full])
-    } else void this.#end(line, intake, deleted ? undefined : consumer)
+      await Promise.race([this.#end(line, intake, consumer, false), full])
+    } else void this.#end(line, intake, deleted ? undefined : consumer, true)
     intake.onEnd = undefined
     return intake.alive ? arrivals : []
   }
 
-  async #end(line: Line, intake: Intake, consumer: string | undefined): Promise<void> {
-    if (consumer !== undefined && !(await intake.cancel(consumer))) return
+  async #end(line: Line, intake: Intake, consumer: string | undefined, full: boolean): Promise<void> {
+    if (consumer !== undefined && !(await intake.cancel(consumer, full))) return
+    await this.#keep(line, intake)
+  }
+
+  /** For the next call, where something is out on it or not many are kept. */
+  async #keep(line: Line, intake: Intake): Promise<void> {
     const idle = this.#idle.get(line) ?? []
     this.#idle.set(line, idle)
     if (idle.length < MAX_IDLE || intake.size > 0) idle.push(intake)
@@ -170,7 +207,7 @@ export class Receiver {
   async #take(line: Line): Promise<Intake> {
     const idle = this.#idle.get(line) ?? []
     for (let intake = idle.pop(); intake; intake = idle.pop()) if (intake.alive) return intake
-    return Intake.open(this.#deps.link, this.#deps.config)
+    return Intake.open(this.#deps)
   }
 
   /** Until time is up, the line changed, the call is aborted, the backend closes, or whatever `stop` is told to call. */

@@ -149,7 +149,7 @@ export class Subscription {
   async #stop(): Promise<void> {
     const consumer = this.#consumer
     if (consumer === undefined) return
-    await consumer.intake.cancel(consumer.tag)
+    await consumer.intake.cancel(consumer.tag, consumer.out === consumer.prefetch)
     if (this.#consumer === consumer) this.#consumer = undefined
   }
 
@@ -169,13 +169,8 @@ export class Subscription {
   }
 
   async #oneSuspect(): Promise<readonly Arrival[]> {
-    const intake = await this.#channel()
-    const arrivals: Arrival[] = []
-    const tag = await intake.consume(this.#line.names.suspect, 1, (arrival) => {
-      if (arrival) arrivals.push(arrival)
-    })
-    if (tag !== undefined) await intake.cancel(tag)
-    return arrivals
+    const arrival = await (await this.#channel()).get(this.#line.names.suspect)
+    return arrival ? [arrival] : []
   }
 
   #pass(arrival: Arrival, consumer: Consumer): void {
@@ -210,7 +205,7 @@ export class Subscription {
 
   async #channel(): Promise<Intake> {
     if (this.#intake?.alive) return this.#intake
-    const intake = await Intake.open(this.#deps.link, this.#deps.config)
+    const intake = await Intake.open(this.#deps)
     intake.onEnd = () => {
       if (this.#consumer?.intake === intake) this.#consumer = undefined
       this.#look()
