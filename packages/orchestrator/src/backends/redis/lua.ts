@@ -28,7 +28,7 @@
 import { createHash } from 'node:crypto'
 import { DEFAULT_SETTINGS } from '../../backend.js'
 
-/** The keys of a queue; `once` is one of several, for answers that got lost. */
+/** The keys of a queue; `once` is one of several: for answers that got lost, and where a process knocks (stand.ts). */
 export const KEY_NAMES = [
   'meta',
   'bodies',

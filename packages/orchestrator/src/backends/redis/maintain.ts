@@ -22,17 +22,6 @@ return redis.call('HEXISTS', meta, 'known') == 1 and 0 or 1
 `,
 )
 
-/** KEYS: as named. ARGV: none. Gives back a token that was taken for nobody. */
-export const POKE = defineScript(
-  'poke',
-  ['bodies', 'wake'],
-  RING,
-  `
-if redis.call('EXISTS', bodies) == 1 then ring() end
-return 1
-`,
-)
-
 /**
  * KEYS: as named. ARGV: none.
  * Answer: ready, delayed, leased, dead, microseconds of the oldest (-1: none), paused, 1 if something due is left (call again).

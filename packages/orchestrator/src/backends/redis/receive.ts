@@ -14,12 +14,15 @@ import { BAND, EPOCH_MS } from './lua.js'
 const MAX_BYTES = 2 ** 25
 
 /**
- * KEYS: as named. ARGV: 1 max, 2 fence, 3 lease in milliseconds, 4 `1` if the caller may take a suspect, 5 `1` if repeated.
- * Answer: milliseconds until something may be due (-1: nothing), packed id, place, id, place, …, bodies, states (or nothing).
+ * KEYS: as named; `once` is where one knocks (stand.ts). ARGV: 1 max, 2 fence, 3 lease in milliseconds, 4 `1` if the caller may take a
+ * suspect, 5 `1` if repeated, 6 `stand` if it waited for its turn and may have been called off, `recall` if it is only to give again
+ * what was taken under this fence.
+ * Answer: milliseconds until something may be due (-1: nothing); or when it was taken (microseconds), packed id, place, id, place, …,
+ * bodies, states (or nothing).
  */
 export const RECEIVE = defineScript(
   'receive',
-  [...ADVANCE_KEYS, 'bodies', 'wake'],
+  [...ADVANCE_KEYS, 'bodies', 'wake', 'once'],
   ADVANCING,
   RING,
   `
@@ -51,7 +54,7 @@ local function answer(kept, found)
     for i = 1, #found do ids[i] = kept[2 * i - 1] end
     states = redis.call('HMGET', state, unpack(ids))
   end
-  return { 0, cmsgpack.pack(kept), found, states }
+  return { now, cmsgpack.pack(kept), found, states }
 end
 local function until_()
   local first = math.huge
@@ -63,6 +66,12 @@ local function until_()
   return { math.max(0, math.ceil((first - now) / 1000)) }
 end
 
+-- Called off: who stood here has gone, and the token that ended the wait is for another.
+if ARGV[6] == 'stand' and redis.call('DEL', once) == 1 then
+  local left = redis.call('EXISTS', ready, suspects) > 0
+  if left and not redis.call('HGET', meta, 'paused') then ring() end
+  return { -1 }
+end
 if ARGV[5] == '1' then
   local packed = redis.call('HGET', batches, fence)
   if packed then
@@ -76,6 +85,7 @@ if ARGV[5] == '1' then
     if #found > 0 then return answer(kept, found) end
   end
 end
+if ARGV[6] == 'recall' then return { -1 } end
 
 local more = advance()
 if redis.call('HGET', meta, 'paused') then return until_() end
@@ -124,6 +134,20 @@ export interface Handed {
   readonly crashes: number
   readonly publishedAt: number
 }
+
+/**
+ * KEYS: as named. ARGV: 1: ends the wait of the receive that stands (one element ends the blocking read), 2: calls it off, too (the other
+ * stays for the receive behind it). What nobody hears is forgotten.
+ */
+export const KNOCK = defineScript(
+  'knock',
+  ['once'],
+  `
+redis.call('DEL', once)
+for _ = 1, tonumber(ARGV[1]) do redis.call('RPUSH', once, '1') end
+return redis.call('PEXPIRE', once, 10000)
+`,
+)
 
 /** What {@link RECEIVE} answers. */
 export type ReceiveReply = readonly [

@@ -1,15 +1,14 @@
 /**
- * Receiving, our side of it: look, and where there is nothing sit down by the queue's bell. Invariant: what arrives for a receive that has
- * ended (aborted, or the backend closes) goes back uncounted, and its place by the bell goes to the next.
+ * Receiving, our side of it: look, and where there is nothing stand in the row of those who wait. Invariant: what arrives for a receive that
+ * has ended (aborted, or the backend closes) goes back uncounted, and its place in the row goes to the next.
  */
 import { TaskGroup } from '@muster/core'
 import type { RawDelivery, ReceiveRequest } from '../../backend.js'
-import { Bell } from './bell.js'
+import { Claims, type Look } from './claims.js'
 import type { Desk } from './desk.js'
 import { Ends } from './ends.js'
-import { POKE } from './maintain.js'
-import { RECEIVE, eachHanded, type ReceiveReply } from './receive.js'
-import { Hold, type Ledger } from './receipts.js'
+import type { Ledger } from './receipts.js'
+import { Stand } from './stand.js'
 
 /** What a receiver stands on. */
 export interface ReceiverDeps {
@@ -19,15 +18,16 @@ export interface ReceiverDeps {
   readonly giveBack: (deliveries: readonly RawDelivery[]) => Promise<void>
 }
 
-interface Look {
-  readonly deliveries: readonly RawDelivery[]
-  /** When something may be due; undefined: nobody knows of anything. */
-  readonly dueMs: number | undefined
-}
+/** How long the answer of a receive that is called off because its time is over may be on its way. */
+const OVER_MS = 30
+/** How long closing waits for a server that does not answer. */
+const CLOSE_MS = 1_000
+
 /** The receiver of one backend. */
 export class Receiver {
   readonly #deps: ReceiverDeps
-  readonly #bells = new Map<string, Bell>()
+  readonly #claims: Claims
+  readonly #stands = new Map<string, Stand>()
   /** Receives under way. */
   readonly #open = new Set<Ends>()
   /** Looks whose receive has ended. */
@@ -35,6 +35,7 @@ export class Receiver {
 
   constructor(deps: ReceiverDeps) {
     this.#deps = deps
+    this.#claims = new Claims(deps)
   }
 
   /** Up to `max` deliveries as soon as there is one. The request has been checked. */
@@ -54,83 +55,91 @@ export class Receiver {
     }
   }
 
-  /** Rings the bell of a queue: something in this process has changed. */
+  /** Who waits for messages of a queue looks again: something in this process has changed. */
   ring(queue: string): void {
-    this.#bells.get(queue)?.ring()
+    this.#stands.get(queue)?.ring()
   }
 
   /** Ends what waits with nothing, and resolves when nothing more will arrive. */
   async close(): Promise<void> {
     for (const ends of this.#open) ends.close()
-    await Promise.all([...this.#bells.values()].map((bell) => bell.close()))
+    // Where the server does not answer, what stands there ends with its connection.
+    const stop = this.#deps.desk.clock.after(CLOSE_MS, () => this.#destroy())
     await this.#stray.settled()
+    stop()
+    this.#destroy()
   }
 
-  /** Waits by the bell; undefined where the receive ends with nothing. */
+  #destroy(): void {
+    for (const stand of this.#stands.values()) stand.destroy()
+  }
+
+  /** Waits in the row; undefined where the receive ends with nothing. */
   async #wait(
     request: ReceiveRequest,
     ends: Ends,
     dueMs: number | undefined,
   ): Promise<readonly RawDelivery[] | undefined> {
-    const bell = this.#bell(request.queue)
-    const seat = bell.sit()
-    let served = false
+    const stand = this.#stand(request.queue)
+    const place = stand.queueUp()
+    let standing: Promise<unknown> = Promise.resolve()
     try {
-      if (dueMs !== undefined) bell.lookIn(dueMs)
-      for (;;) {
-        await Promise.race([ends.ended, seat.rung()])
-        if (ends.why !== undefined) return undefined
-        seat.looks()
-        const look = await this.#look(request, ends)
+      if (dueMs !== undefined) stand.ringIn(dueMs)
+      await Promise.race([ends.ended, place.first])
+      while (ends.why === undefined) {
+        const looking = stand.takeRing() ? this.#claims.take(request) : this.#claims.stand(stand, request, ends)
+        standing = looking
+        const look = await this.#unlessEnded(looking, ends, stand)
         if (look === undefined) return undefined
-        served = look.deliveries.length > 0
-        if (served) return look.deliveries
-        if (look.dueMs !== undefined) bell.lookIn(look.dueMs)
+        if (look.deliveries.length > 0) return look.deliveries
+        if (look.dueMs !== undefined) stand.ringIn(look.dueMs)
       }
+      return undefined
     } finally {
-      bell.leave(seat, served)
+      void standing.then(place.leave, place.leave)
     }
+  }
+
+  /** What a look of one who waits brings; undefined where the receive ends before: then what was found goes back. */
+  async #unlessEnded(looking: Promise<Look>, ends: Ends, stand: Stand): Promise<Look | undefined> {
+    await Promise.race([looking, ends.ended])
+    if (ends.why === undefined) return looking
+    stand.callOff()
+    const patience = new Promise<undefined>((resolve) => {
+      this.#deps.desk.clock.after(OVER_MS, () => resolve(undefined))
+    })
+    const look = ends.why === 'over' ? await Promise.race([looking, patience]) : undefined
+    if (look === undefined) this.#stray.run(async () => this.#deps.giveBack((await looking).deliveries))
+    return look
   }
 
   /** Looks once; undefined where the receive ends meanwhile: then what was found goes back. Time that runs out lets a look end. */
   async #look(request: ReceiveRequest, ends: Ends): Promise<Look | undefined> {
-    const looking = this.#claim(request)
+    const looking = this.#claims.take(request)
     await Promise.race([looking, ends.cut])
     if (ends.why === undefined || ends.why === 'over') return looking
     this.#stray.run(async () => this.#deps.giveBack((await looking).deliveries))
     return undefined
   }
 
-  async #claim({ queue, max, leaseMs }: ReceiveRequest): Promise<Look> {
-    const { desk, ledger } = this.#deps
-    const { clock, instance, server } = desk
-    const fence = `${instance}${desk.nextCall()}`
-    const leaseUntil = clock.monotonic() + leaseMs
-    const fixed = [String(max), fence, String(leaseMs), ledger.holdsSuspect(queue, clock.monotonic()) ? '0' : '1']
-    const reply = await server.run(RECEIVE, desk.keys(queue), (repeated) => [...fixed, repeated ? '1' : '0'])
-    const [dueMs] = reply as ReceiveReply
-    const deliveries: RawDelivery[] = []
-    eachHanded(reply as ReceiveReply, ({ id, body, priority, tries, crashes, publishedAt }) => {
-      const receipt = new Hold(ledger, queue, id, fence, crashes, leaseUntil)
-      ledger.add(receipt)
-      deliveries.push({ id, body, priority, tries, crashes, publishedAt, leaseUntil, receipt })
-    })
-    return { deliveries, dueMs: dueMs < 0 ? undefined : dueMs }
-  }
-
-  #bell(queue: string): Bell {
+  #stand(queue: string): Stand {
+    const claims = this.#claims
     const { desk } = this.#deps
-    let bell = this.#bells.get(queue)
-    if (bell === undefined) {
+    let stand = this.#stands.get(queue)
+    if (stand === undefined) {
       const keys = desk.keys(queue)
-      const poke = async (): Promise<void> => {
-        await desk.server.run(POKE, keys, () => [])
-      }
-      const key = keys.key('wake')
-      const onIdle = (): void => void this.#bells.delete(queue)
-      bell = new Bell({ clock: desk.clock, key, dial: () => desk.server.listen(key), poke, onIdle })
-      this.#bells.set(queue, bell)
+      const wake = keys.key('wake')
+      const knock = keys.once(claims.slot)
+      stand = new Stand({
+        clock: desk.clock,
+        keys: [knock, wake],
+        dial: () => desk.server.listen(wake),
+        knock: (off) => claims.knock(queue, off),
+        clear: () => desk.server.command('del', knock),
+        onIdle: () => void this.#stands.delete(queue),
+      })
+      this.#stands.set(queue, stand)
     }
-    return bell
+    return stand
   }
 }
