@@ -2,7 +2,7 @@
  * Receiving, our side of it: look, and where there is nothing stand in the row of those who wait. Invariant: what arrives for a receive that
  * has ended (aborted, or the backend closes) goes back uncounted, and its place in the row goes to the next.
  */
-import { TaskGroup } from '@muster/core'
+import { ENOUGH, TaskGroup } from '@muster/core'
 import type { RawDelivery, ReceiveRequest } from '../../backend.js'
 import { Claims, type Look } from './claims.js'
 import type { Desk } from './desk.js'
@@ -63,11 +63,13 @@ export class Receiver {
   /** Ends what waits with nothing, and resolves when nothing more will arrive. */
   async close(): Promise<void> {
     for (const ends of this.#open) ends.close()
-    // Where the server does not answer, what stands there ends with its connection.
-    const stop = this.#deps.desk.clock.after(CLOSE_MS, () => this.#destroy())
+    // Where the server does not answer, what stands there ends with its connection. The wait keeps the process alive, as the connection
+    // on which the answer comes does not: it would end in the middle of its own close.
+    const enough = new AbortController()
+    const destroy = (): void => this.#destroy()
+    void this.#deps.desk.clock.sleep(CLOSE_MS, { signal: enough.signal }).then(destroy, destroy)
     await this.#stray.settled()
-    stop()
-    this.#destroy()
+    enough.abort(ENOUGH)
   }
 
   #destroy(): void {
