@@ -66,10 +66,6 @@ export async function runFleet(directory: string, day: Day, log: (text: string) 
       const strikes: Strike[] = []
       const kinds = await storm(office, machines, controllers, day, strikes, log)
       const late = await calm(office, day, log)
-      // A start of a leader that was superseded may come to its machine after that was adopted: it makes a directory, sees the epoch and
-      // goes. The next adoption finds it.
-      await controllers.close()
-      await controllers.replace()
       const left = late.length > 0 ? [] : await untilEmpty(machines, EMPTY_MS)
       await controllers.close()
       const swept = late.length > 0 ? [] : (await Promise.all(machines.map(sweepMachine))).flat()
