@@ -50,7 +50,9 @@ const BEGIN = [
   `pipe R,W or bad("pipe: $!");$c=fork;defined$c or bad("fork: $!");begin()if!$c;`,
   `close R;print W$all,$plan;close W}`,
   // What a start made that came too late: whoever raised the epoch may have looked before, and would never remove it.
-  `sub undo{if($made[0]eq$n&&!-e"$n/claim"){unlink"$n/key";rmdir for reverse@made}}`,
+  // The key goes last: where a stop has come between, what it wrote can still be told whose it is.
+  `sub undo{$made[0]eq$n&&rmdir"$n/artifacts"and rmdir"$n/work"and!-e"$n/claim"and unlink"$n/key"and rmdir$n or return;`,
+  `opendir D,".";rmdir"../keep/$job"if!grep{!index$_,"$job."}readdir D}`,
   `sub begin{open STDIN,"<&R";close R;close W;`,
   `if(-l$n){print"$n foreign - 0 -\\n";exit}`,
   `for($n,"$n/work","$n/artifacts","../keep/$job"){if(mkdir$_){push@made,$_}else{$e="$!";-d$_||bad("$_: $e")}}`,

@@ -123,14 +123,29 @@ export function startSection(factory: LauncherFactory): void {
     expect((await second.launcher.inspect(mine.map(({ key }) => key)))[0]?.status).toBe('running')
   })
 
-  test('8 a start by an older leader is refused once a newer one has listed', async () => {
+  test('8 a start by an older leader is refused once a newer one has listed, and leaves nothing behind', async () => {
     const at = await bench(factory)
     await at.launcher.list(RECORD, 5)
     await at.launcher.list(RECORD, 4)
-    await expect(at.launcher.start(request('true', { epoch: 4 }))).rejects.toMatchObject({
-      code: 'SCHEDULER_SUPERSEDED',
-    })
+    const late = request('true', { epoch: 4 })
+    await expect(at.launcher.start(late)).rejects.toMatchObject({ code: 'SCHEDULER_SUPERSEDED' })
+    // The newer one has looked here and may not look again.
+    const { stdout } = await at.transport.run(`find ${at.stateDir} -name '${late.key.jobId}*'`)
+    expect(stdout.toString()).toBe('')
     expect((await completed(at, request('true', { epoch: 5 }))).exit.outcome).toBe('succeeded')
+  })
+
+  test('8 what a late start finds on the machine stays as it is', async () => {
+    const at = await bench(factory)
+    const runs = request('sleep 600', { epoch: 5 })
+    await at.launcher.start(runs)
+    const closed = request('true', { epoch: 4 })
+    await at.launcher.stop(closed.key, { graceMs: 100, reason: 'cancelled' })
+    await at.launcher.list(RECORD, 5)
+    for (const { key } of [runs, closed])
+      await at.launcher.start(request('true', { key, epoch: 4 })).catch(() => undefined)
+    expect((await look(at, runs.key)).status).toBe('running')
+    expect(await look(at, closed.key)).toMatchObject({ status: 'exited', exit: { outcome: 'never-started' } })
   })
 
   test('11 two records never run on one GPU; when the first has ended the second may', async () => {

@@ -16,12 +16,25 @@ m_make() {
 # KEY TOKEN RECORD MARK EPOCH JOB: succeeds where a supervisor may be started; else says why not.
 m_open() {
   m_look "$1" "$2"
+  m_was=$m_st
   case $m_st in absent | open) m_make "$1" "$2" "$3" "$4" "$6" || return ;; esac
   # The key is written, so whoever raises the epoch now finds this attempt.
   for m_f in "../records/$3"/*; do
-    [ ! -e "$m_f" ] || [ "\${m_f##*/}" -le "$5" ] || { printf '%s superseded %s\n' "$1" "\${m_f##*/}"; return 1; }
+    if [ -e "$m_f" ] && [ "\${m_f##*/}" -gt "$5" ]; then
+      printf '%s superseded %s\n' "$1" "\${m_f##*/}"
+      # Whoever raised it may have looked before, and would never remove what was just made.
+      [ "$m_was" != absent ] || m_undo "$1" "$6"
+      return 1
+    fi
   done
   [ "$m_st" = open ] || { printf '%s ' "$1"; m_say; return 1; }
+}
+
+# KEY JOB: takes back what m_make made; the key goes last, so what a stop has written meanwhile can still be told whose it is.
+m_undo() {
+  rmdir "$1/artifacts" "$1/work" 2>/dev/null && [ ! -e "$1/claim" ] && rm -f "$1/key" && rmdir "$1" 2>/dev/null || return
+  set -- "$2" "$2".*
+  [ -e "$2" ] || rmdir "../keep/$1" 2>/dev/null
 }
 
 # LINES, then KEY TOKEN of each: the lines, and of those that none of them names how they are and what their supervisor complained of.
