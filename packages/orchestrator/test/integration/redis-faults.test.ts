@@ -164,10 +164,12 @@ test('a server that hangs: calls end within their deadlines and say what is unkn
     status: 'failed',
     error: { code: 'BACKEND_UNAVAILABLE', retryable: true, details: { unconfirmed: true } },
   })
-  // Known to be away: no patience for calls that begin now.
+  // Known to be away: no patience for calls that begin now, nor for one that has waited as long as that.
+  const asked = performance.now()
   await expect(backend.counts('q')).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE' })
-  await server.unpause()
+  expect(performance.now() - asked).toBeLessThan(2_500)
   expect(await waiting).toMatchObject({ code: 'BACKEND_UNAVAILABLE' })
+  await server.unpause()
   await expect.poll(() => backend.counts('q').catch(() => undefined), { timeout: 10_000 }).toBeDefined()
   expect(await backend.settle(acks(held))).toEqual(['settled'])
   const [again] = await backend.publish('q', [message('lost?', { id: 'lost?' })])

@@ -37,7 +37,8 @@ export class Link implements Server {
   #dialing: Promise<Connection> | undefined
   #failures = 0
   #nextDialAt = 0
-  #downSince: number | undefined
+  /** Until when calls wait for a server that went away; undefined: it is there, or nobody has asked since. */
+  #patientUntil: number | undefined
   #lastFailure: unknown
 
   constructor(deps: LinkDeps) {
@@ -89,10 +90,12 @@ export class Link implements Server {
         used = this.#connection ?? (await this.#connect(giveUpAt))
         return await attempt(used, repeated)
       } catch (error) {
+        // No connection came about, and that is where the patience was.
+        if (used === undefined) throw operationFailed(config.address, error, repeated)
         const remedy = remedyOf(error)
-        repeated ||= used !== undefined && error instanceof ConnectionLost
-        if (used && (remedy === 'reconnect' || remedy === 'repeat')) this.#drop(used)
-        giveUpAt ??= clock.monotonic() + PATIENCE_MS
+        repeated ||= error instanceof ConnectionLost
+        if (remedy === 'reconnect' || remedy === 'repeat') this.#drop(used)
+        giveUpAt ??= this.#connection ? clock.monotonic() + PATIENCE_MS : this.#patience()
         if (remedy === 'give-up' || remedy === 'load' || clock.monotonic() >= giveUpAt)
           throw operationFailed(config.address, error, repeated)
         if (remedy !== 'repeat' || pauseMs > PAUSE_MIN_MS) await clock.sleep(this.#jitter(pauseMs))
@@ -109,10 +112,10 @@ export class Link implements Server {
   /** A connection, as soon as there is one. Fails at once where the server has been away for long. */
   async #connect(giveUpAt: number | undefined): Promise<Connection> {
     const { clock, config } = this.#deps
+    const patientUntil = giveUpAt ?? this.#patience()
     for (;;) {
       const now = clock.monotonic()
       const waitMs = this.#nextDialAt - now
-      const patientUntil = giveUpAt ?? (this.#downSince ?? now) + PATIENCE_MS
       if (waitMs > 0 && (now + waitMs > patientUntil || now >= patientUntil)) throw this.#failed()
       if (waitMs > 0) await clock.sleep(waitMs)
       try {
@@ -125,6 +128,11 @@ export class Link implements Server {
         if (clock.monotonic() >= patientUntil) throw typed
       }
     }
+  }
+
+  /** One for all who wait: it begins with the first who asks after the loss, and does not begin again until the server was there. */
+  #patience(): number {
+    return (this.#patientUntil ??= this.#deps.clock.monotonic() + PATIENCE_MS)
   }
 
   #failed(): unknown {
@@ -140,13 +148,12 @@ export class Link implements Server {
     try {
       const connection = await dial(true)
       this.#connection = connection
-      this.#downSince = undefined
+      this.#patientUntil = undefined
       this.#failures = 0
       this.#nextDialAt = 0
       void connection.ended.then(() => this.#drop(connection))
       return connection
     } catch (error) {
-      this.#downSince ??= clock.monotonic()
       const pauseMs = Math.min(PAUSE_MIN_MS * 2 ** this.#failures++, PAUSE_MAX_MS)
       this.#nextDialAt = clock.monotonic() + this.#jitter(pauseMs)
       throw error
@@ -157,7 +164,7 @@ export class Link implements Server {
     connection.destroy()
     if (this.#connection !== connection) return
     this.#connection = undefined
-    this.#downSince = this.#deps.clock.monotonic()
+    this.#patientUntil = undefined
   }
 
   /** So that a thousand processes do not come back at one moment. */
