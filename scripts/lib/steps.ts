@@ -21,14 +21,21 @@ export async function runSteps(steps: readonly Step[], lanes: number): Promise<b
 }
 
 async function runStep(step: Step): Promise<boolean> {
-  const before = tally.read().failed
+  const before = tally.read()
   const { ok, output, ms } = await step.run()
+  const more = tally.read()
+  // Beside the verdict: whoever keeps only a part of a long output keeps this one.
+  for (const failure of more.failures.slice(before.failures.length)) console.log(`FAIL  ${inOneLine(failure)}`)
   console.log(`${ok ? 'ok  ' : 'FAIL'}  ${step.name.padEnd(34)} ${(ms / 1000).toFixed(1).padStart(6)} s`)
   if (!ok && output !== '') console.log(excerpt(output).replace(/^/gm, '      '))
   // A run of vitest that died before it could count is a failure all the same.
-  if (!step.counted || (!ok && tally.read().failed === before))
+  if (!step.counted || (!ok && more.failed === before.failed))
     tally.add(ok ? { passed: 1 } : { failed: 1, failures: [`${step.name}: ${output.slice(-1_000) || 'it failed'}`] })
   return ok
+}
+
+function inOneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').slice(0, 400)
 }
 
 /** Of a long output both ends: the first errors explain the others, and a summary stands last. */
