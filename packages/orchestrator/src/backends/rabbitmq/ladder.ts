@@ -12,6 +12,7 @@
 import type { Channel } from 'amqplib'
 import type { Desk } from './desk.js'
 import type { QueueKind } from './config.js'
+import { makeLasting } from './lasting.js'
 
 const STEP_MS = 16
 const BASE = 64
@@ -59,10 +60,11 @@ export class Ladder {
     return { exchange: this.#exchange(top), key, cc: [...lower, endKey(queue)], firstMs }
   }
 
-  /** Lets delayed messages end in `queue`. */
-  async bind(channel: Channel, queue: string): Promise<void> {
+  /** Lets delayed messages end in each of these queues, for good. */
+  async bind(channel: Channel, ...queues: readonly [string, ...string[]]): Promise<void> {
     await this.#exchanges()
-    await channel.bindQueue(queue, this.#exchange(-1), endKey(queue))
+    for (const queue of queues) await channel.bindQueue(queue, this.#exchange(-1), endKey(queue))
+    await makeLasting(channel, queues[0], this.#exchange(-1))
   }
 
   /** Believes nothing any more: something was not where it should be. */
@@ -105,6 +107,7 @@ export class Ladder {
           }),
         })
         await channel.bindQueue(queue, this.#exchange(level), keyOf(level, digit))
+        await makeLasting(channel, queue, this.#exchange(level))
       })
     })
   }

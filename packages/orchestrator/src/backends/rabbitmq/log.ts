@@ -13,6 +13,7 @@ import { closeChannel } from './client.js'
 import type { QueueKind, RabbitConfig } from './config.js'
 import type { Desk } from './desk.js'
 import { NOT_FOUND, operationFailed, unavailable } from './errors.js'
+import { makeLasting } from './lasting.js'
 import type { Link } from './link.js'
 import { KEYS, type RegistryNames } from './names.js'
 import { Reading, type Look } from './reading.js'
@@ -63,6 +64,7 @@ export class RegistryLog {
     const make = async (channel: Channel): Promise<boolean> => {
       await channel.assertQueue(names.log, logOptions(config.queueKind))
       await bind(channel)
+      await makeLasting(channel, names.log, names.exchange)
       return true
     }
     const not = (): boolean => false

@@ -62,8 +62,7 @@ export class Topology {
       await channel.assertQueue(main, queueOptions(this.#kind))
       await channel.assertQueue(suspect, queueOptions(this.#kind))
       await channel.assertQueue(dead, plainOptions(this.#kind))
-      await this.#ladder.bind(channel, main)
-      await this.#ladder.bind(channel, suspect)
+      await this.#ladder.bind(channel, main, suspect)
       return true
     }
     // Somebody may be deleting them meanwhile, and the ladder's end with them.
