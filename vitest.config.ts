@@ -31,6 +31,8 @@ export default defineConfig({
       ...(process.env['MUSTER_TEST_TALLY'] === undefined ? [] : ['./scripts/lib/tally-reporter.ts']),
     ],
     globalSetup: ['tests/setup/home.ts'],
+    // A poll waits for what comes to pass; how fast that has to be says a test that measures it, not the poll.
+    expect: { poll: { timeout: 15_000 } },
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -101,10 +101,10 @@ export function transportSuite(factory: TransportFactory): void {
       const stop = new AbortController()
       const script = `: ${mark}; (trap '' TERM; sh -c 'sleep 600; : ${mark}') & sh -c 'sleep 600; : ${mark}' | sh -c 'cat; : ${mark}'`
       const running = transport.run(script, { signal: stop.signal })
-      await expect.poll(() => count(transport, mark)).toBeGreaterThanOrEqual(3)
+      await expect.poll(() => count(transport, mark), { timeout: 15_000 }).toBeGreaterThanOrEqual(3)
       stop.abort(new Error('enough'))
       await expect(running).rejects.toThrow('enough')
-      await expect.poll(() => count(transport, mark)).toBe(0)
+      await expect.poll(() => count(transport, mark), { timeout: 15_000 }).toBe(0)
       await expect(transport.run('true', { signal: stop.signal })).rejects.toThrow('enough')
     })
 
@@ -149,7 +149,7 @@ export function transportSuite(factory: TransportFactory): void {
       onTestFinished(() => void process.off('warning', onWarning))
       const before = await shells(transport)
       for (let n = 0; n < 100; n += 1) await transport.run('kill -9 $$').catch(() => undefined)
-      await expect.poll(() => shells(transport)).toBeLessThanOrEqual(before)
+      await expect.poll(() => shells(transport), { timeout: 15_000 }).toBeLessThanOrEqual(before)
       expect(warnings).toEqual([])
       const pending = transport.run('sleep 600')
       const refused = expect(pending).rejects.toMatchObject({ code: 'TRANSPORT_CLOSED' })

@@ -156,7 +156,9 @@ export function jobsSection(factory: JobStoreFactory): void {
     const noise = Array.from({ length: 20 }, () => other.insert(newJob()))
     const ref = refOf(await store.place(epoch, job.id, WHERE))
     await Promise.all([...noise, store.start(epoch, ref, { tree: 'marker', actor: 'machine:gpu1' })])
-    await expect.poll(() => seen.map(({ action }) => action)).toEqual(['submit', 'ready', 'place', 'start'])
+    await expect
+      .poll(() => seen.map(({ action }) => action), { timeout: 15_000 })
+      .toEqual(['submit', 'ready', 'place', 'start'])
     first.abort()
     await all
 
@@ -164,7 +166,7 @@ export function jobsSection(factory: JobStoreFactory): void {
     const after = seen.at(-1)?.seq ?? 0
     const rest = collect(store.watch({ after, jobId: job.id, signal: second.signal }), seen)
     await store.finish(epoch, ref, { outcome: 'succeeded', exitCode: 0 }, 'machine:gpu1')
-    await expect.poll(() => seen.length).toBe(6)
+    await expect.poll(() => seen.length, { timeout: 15_000 }).toBe(6)
     second.abort()
     await rest
     expect(seen).toEqual(await store.history(job.id))
@@ -182,12 +184,12 @@ export function jobsSection(factory: JobStoreFactory): void {
       collect(store.watch({ after: 0, jobId: job.id, actions, signal: ends.signal }), ofOne),
       collect(store.watch({ after: 0, actions, signal: ends.signal }), ofAll),
     ]
-    await expect.poll(() => ofOne.length + ofAll.length).toBe(2)
+    await expect.poll(() => ofOne.length + ofAll.length, { timeout: 15_000 }).toBe(2)
     const ref = refOf(await store.place(epoch, job.id, WHERE))
     await store.start(epoch, ref, { tree: 'marker', actor: 'machine:gpu1' })
     const { job: second } = await store.insert(newJob())
     await store.finish(epoch, ref, { outcome: 'succeeded', exitCode: 0 }, 'machine:gpu1')
-    await expect.poll(() => ofOne.map(({ action }) => action)).toEqual(['ready', 'succeed'])
+    await expect.poll(() => ofOne.map(({ action }) => action), { timeout: 15_000 }).toEqual(['ready', 'succeed'])
     await expect
       .poll(() => ofAll.map(({ action, jobId }) => [action, jobId]))
       .toEqual([

@@ -138,7 +138,7 @@ export function processesSection(factory: JobStoreFactory): void {
     expect(await store.leader()).toMatchObject({ holder: 'care', caretaker: true })
     const full = other.stand('full')
     const leading = await full.won()
-    await expect.poll(() => caring.lost.aborted).toBe(true)
+    await expect.poll(() => caring.lost.aborted, { timeout: 15_000 }).toBe(true)
     await expect(store.promoteDue(caring.epoch, 1)).rejects.toMatchObject({ code: 'SCHEDULER_SUPERSEDED' })
     const waiting = new AbortController()
     const refused = care.won(waiting.signal)

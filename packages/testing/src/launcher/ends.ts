@@ -85,7 +85,9 @@ export function endSection(factory: LauncherFactory): void {
       `mkdir -p ${at.stateDir}/keep/${what.key.jobId}; mkfifo ${at.stateDir}/keep/${what.key.jobId}/go`,
     )
     await at.launcher.start(what)
-    await expect.poll(async () => (await look(at, what.key)) as object).toMatchObject({ progress: { fraction: 0.9 } })
+    await expect
+      .poll(async () => (await look(at, what.key)) as object, { timeout: 15_000 })
+      .toMatchObject({ progress: { fraction: 0.9 } })
     const seen = await look(at, what.key)
     expect(seen).toMatchObject({
       status: 'running',
@@ -110,7 +112,9 @@ export function endSection(factory: LauncherFactory): void {
     await at.launcher.start(what)
     await logged(at, what.key, 'up')
     await at.transport.run(`read -r pid x <${home(at, what.key)}/claim; kill -KILL $pid`)
-    await expect.poll(() => look(at, what.key)).toMatchObject({ status: 'gone', reason: 'supervisor-killed' })
+    await expect
+      .poll(() => look(at, what.key), { timeout: 15_000 })
+      .toMatchObject({ status: 'gone', reason: 'supervisor-killed' })
     const seen = await look(at, what.key)
     expect(seen.status === 'gone' && seen.survivors.length).toBeGreaterThanOrEqual(2)
     await expect(at.launcher.remove([what.key])).rejects.toMatchObject({ code: 'ATTEMPT_RUNNING' })
@@ -134,7 +138,7 @@ export function endSection(factory: LauncherFactory): void {
       await at.transport.run(`cd ${home(at, what.key)}; rm exit; echo "${reused.trim()}" >claim`)
       // Its supervisor is on its way out, and says so by its lock until then.
       const gone = { status: 'gone', reason: 'supervisor-killed', survivors: [] }
-      await expect.poll(() => look(at, what.key)).toMatchObject(gone)
+      await expect.poll(() => look(at, what.key), { timeout: 15_000 }).toMatchObject(gone)
       expect(Number(pid)).toBeGreaterThan(1)
       await at.transport.put(boot, 'boot-two\n')
       expect(await look(at, what.key)).toMatchObject({ status: 'gone', reason: 'reboot', survivors: [] })

@@ -180,6 +180,8 @@ describe('RabbitMQ', () => {
     try {
       const channel = await connection.createConfirmChannel()
       await channel.assertQueue('q', { durable: true })
+      // A kill can take the last declaration away, with what is in it: docs/adr/0015.
+      await channel.assertQueue('after', { durable: true })
       for (const text of more) channel.sendToQueue('q', Buffer.from(text), { persistent: true })
       await channel.waitForConfirms()
       const got: string[] = []
