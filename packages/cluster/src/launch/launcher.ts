@@ -175,7 +175,7 @@ export interface Launcher {
     options: { maxBytes: number; maxFiles: number },
     signal?: AbortSignal,
   ): Promise<FetchReport>
-  /** Removes all of these attempts' directories; what still runs is left alone and throws. */
+  /** Removes all of these attempts' directories; what still runs is left alone and throws ATTEMPT_RUNNING, its names (JOB.N) in `details.kept`. */
   remove(keys: readonly AttemptKey[], signal?: AbortSignal): Promise<void>
 }
 

@@ -88,7 +88,7 @@ export class Keeper {
         const remover = new Remover(this.#desk, machine)
         await this.#adopt(machine, remover)
         failures = 0
-        await this.#attend(machine, remover).finally(() => remover.flush())
+        await this.#attend(machine, remover).finally(() => remover.close())
       } catch (error) {
         if (over.aborted) return
         if (isMusterError(error, 'SCHEDULER_SUPERSEDED')) return this.#desk.superseded()

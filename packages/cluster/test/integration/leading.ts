@@ -16,6 +16,8 @@ export class FaultyRegistry extends MachineRegistry {
   /** What a stop says survives. */
   survivors: readonly number[] = []
   silent = false
+  /** What the next calls of remove do instead of removing. */
+  readonly removals: (() => never)[] = []
 
   override reach(name: string): ReachedMachine {
     const reached = super.reach(name)
@@ -31,6 +33,7 @@ export class FaultyRegistry extends MachineRegistry {
         probe: async (...args) => (heard(), launcher.probe(...args)),
         list: async (...args) => (heard(), launcher.list(...args)),
         inspect: async (...args) => (heard(), launcher.inspect(...args)),
+        remove: async (...args) => (this.removals.shift()?.(), launcher.remove(...args)),
         stop: async (...args) => {
           heard()
           const outcome = await launcher.stop(...args)

@@ -9,6 +9,7 @@ import {
   logged,
   logText,
   look,
+  newKey,
   processes,
   RECORD,
   request,
@@ -117,7 +118,11 @@ export function endSection(factory: LauncherFactory): void {
       .toMatchObject({ status: 'gone', reason: 'supervisor-killed' })
     const seen = await look(at, what.key)
     expect(seen.status === 'gone' && seen.survivors.length).toBeGreaterThanOrEqual(2)
-    await expect(at.launcher.remove([what.key])).rejects.toMatchObject({ code: 'ATTEMPT_RUNNING' })
+    const kept = [`${what.key.jobId}.${what.key.attempt}`]
+    await expect(at.launcher.remove([what.key, newKey()])).rejects.toMatchObject({
+      code: 'ATTEMPT_RUNNING',
+      details: { kept },
+    })
     expect(await at.launcher.stop(what.key, { graceMs: 200, reason: 'cancelled' })).toEqual({ left: 'nothing' })
     expect(await processes(at, sleep)).toBe(0)
     expect(await look(at, what.key)).toMatchObject({ status: 'gone', survivors: [] })
