@@ -1,6 +1,7 @@
 /**
  * One channel on which messages arrive, and the book of what arrived on it. Invariants: a tag is acknowledged once, on the channel on
- * which it came; what is reported as confirmed the server had processed; when the channel ends, everything on it has gone back.
+ * which it came; what is reported as confirmed the server had processed; when the channel ends, everything on it has gone back; and what is
+ * found in the socket after an absence of this process is passed on when the server has answered on the channel, so it is still ours.
  */
 import type { Clock } from '@muster/core'
 import type { Channel, ConsumeMessage, GetMessage } from 'amqplib'
@@ -35,12 +36,16 @@ export interface IntakeDeps {
 /** A channel that receives. */
 export class Intake {
   readonly #channel: Channel
+  readonly #link: Link
   readonly #config: RabbitConfig
   readonly #clock: Clock
   /** What is neither acknowledged nor given back, in the order of the tags. The callback learns that the channel has ended. */
   readonly #outstanding = new Map<number, (() => void) | undefined>()
   readonly #demands = new Map<string, Demand>()
   #alive = true
+  /** The absences after which the server has answered here. */
+  #answered: number
+  #answering: Promise<boolean> | undefined
   #prefetch = 0
   #pending: number[] = []
   #flush: Promise<boolean> | undefined
@@ -49,8 +54,10 @@ export class Intake {
   #cancelling: Promise<boolean> | undefined
   #onEnd: (() => void) | undefined
 
-  private constructor(channel: Channel, { config, clock }: IntakeDeps) {
+  private constructor(channel: Channel, { link, config, clock }: IntakeDeps, absences: number) {
     this.#channel = channel
+    this.#link = link
+    this.#answered = absences
     this.#config = config
     this.#clock = clock
     channel.on('error', () => undefined) // what it was shows in the call that it hit
@@ -60,8 +67,9 @@ export class Intake {
   /** Opens a channel. Throws BACKEND_UNAVAILABLE. */
   static async open(deps: IntakeDeps): Promise<Intake> {
     const model = await deps.link.ready()
+    const absences = deps.link.absences()
     try {
-      return new Intake(await model.createChannel(), deps)
+      return new Intake(await model.createChannel(), deps, absences)
     } catch (error) {
       throw operationFailed(deps.config.address, error, 'opening a channel to receive')
     }
@@ -101,7 +109,9 @@ export class Intake {
         if (message === null) return onArrival(null)
         demand.came++
         this.#outstanding.set(message.fields.deliveryTag, undefined)
-        onArrival({ intake: this, message })
+        const pass = (): void => onArrival({ intake: this, message })
+        if (this.#isPresent()) pass()
+        else void this.#whenAnswered().then((answered) => answered && pass())
       }
       const { consumerTag } = await this.#channel.consume(queue, take)
       this.#demands.set(consumerTag, demand)
@@ -117,7 +127,7 @@ export class Intake {
       const message = await this.#channel.get(queue)
       if (message === false) return undefined
       this.#outstanding.set(message.fields.deliveryTag, undefined)
-      return { intake: this, message }
+      return this.#isPresent() || (await this.#whenAnswered()) ? { intake: this, message } : undefined
     } catch (error) {
       return this.#missing(error, queue)
     }
@@ -133,7 +143,7 @@ export class Intake {
     const ending = (): Promise<unknown> => this.#channel.cancel(consumerTag)
     const risky = demand && !full && this.#config.queueKind === 'quorum'
     const cancelled = (risky ? this.#reach(demand).then(ending) : ending()).then(
-      () => true,
+      () => this.#answering ?? true, // what came last may still wait for that
       () => false, // the channel is gone, and the consumer with it
     )
     this.#cancelling = cancelled
@@ -175,6 +185,32 @@ export class Intake {
       await this.#clock.sleep(LULL_MS, { unref: true })
     }
     await this.#channel.checkQueue(demand.queue)
+  }
+
+  /** Whether the server has answered here since this process was away the last time, and nothing waits for that. */
+  #isPresent(): boolean {
+    return this.#answering === undefined && this.#link.absences() === this.#answered
+  }
+
+  /** True when it has; false: the channel has ended, and everything on it is back in line. Resolves in the order of the calls. */
+  #whenAnswered(): Promise<boolean> {
+    return (this.#answering ??= this.#answer())
+  }
+
+  async #answer(): Promise<boolean> {
+    let absences: number
+    do {
+      absences = this.#link.absences()
+      try {
+        await this.#channel.prefetch(this.#prefetch)
+      } catch {
+        return false
+      }
+      // Away again: the answer may have lain in the socket, too.
+    } while (absences !== this.#link.absences())
+    this.#answered = absences
+    this.#answering = undefined
+    return this.#alive
   }
 
   #missing(error: unknown, queue: string): undefined {

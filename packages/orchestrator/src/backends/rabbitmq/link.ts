@@ -9,6 +9,7 @@ import type { ChannelModel } from 'amqplib'
 import { connect, type Connection } from './client.js'
 import type { RabbitConfig } from './config.js'
 import { unavailable } from './errors.js'
+import { Presence } from './presence.js'
 import { Signal } from './signal.js'
 
 /** How long a call waits for a connection that is being made again, before it says BACKEND_UNAVAILABLE. */
@@ -31,6 +32,7 @@ export class Link {
   blocked: string | undefined
   readonly #deps: LinkDeps
   readonly #purpose: string
+  #presence: Presence | undefined
   #connection: Connection | undefined
   #closed = false
   #lastError: unknown
@@ -43,7 +45,14 @@ export class Link {
 
   /** The first connection. Throws what keeps it from coming about; later ones are tried until `close`. */
   async open(): Promise<void> {
-    this.#adopt(await connect(this.#deps.config, this.#purpose))
+    const { config, clock } = this.#deps
+    this.#adopt(await connect(config, this.#purpose))
+    this.#presence = new Presence(clock, config.heartbeatS * 1_000)
+  }
+
+  /** How often this process was away for longer than a heartbeat: the server may have given up the connection, and nobody here knows. */
+  absences(): number {
+    return this.#presence?.absences() ?? 0
   }
 
   /** The server's version, once connected. */
@@ -83,6 +92,7 @@ export class Link {
   /** Ends the connection for good. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#presence?.stop()
     this.#stopPause?.()
     const connection = this.#connection
     if (connection === undefined) return
