@@ -92,7 +92,8 @@ async function showEvents(show: Shown): Promise<void> {
   const { io, job, flags, signal } = show
   for await (const event of job.events({ signal })) {
     show.latest = await job.status()
-    if (flags.json) await tellChange(show)
+    // How it ended comes last of all, behind its last line: see `ended`.
+    if (flags.json) await (isTerminal(show.latest.state) ? undefined : tellChange(show))
     else if (worthALine(io, event)) io.say(event.sentence)
   }
 }
@@ -123,6 +124,8 @@ async function showLines({ io, job, flags, signal }: Shown): Promise<void> {
 async function ended(show: Shown): Promise<number> {
   const { io, job, flags } = show
   const record = await job.status()
-  if (!flags.json) for (const line of summary(record, await job.artifacts(), io)) io.say(line)
+  show.latest = record
+  if (flags.json) await tellChange(show)
+  else for (const line of summary(record, await job.artifacts(), io)) io.say(line)
   return isTerminal(record.state) ? exitCodeOf(record, constants.signals) : 125
 }

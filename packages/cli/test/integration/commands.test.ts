@@ -77,6 +77,13 @@ describe('run', () => {
     expect(job).toHaveProperty('id')
   })
 
+  test('--json: how it ended is the last object, behind the last of many lines, and said once', async () => {
+    const objects = json((await box.muster('run', '--json', '--no-repo', '--', 'seq', '20000')).stdout)
+    expect(objects.at(-1)).toMatchObject({ type: 'job', state: 'completed', exitCode: 0 })
+    expect(objects.filter(({ state }) => state === 'completed')).toHaveLength(1)
+    expect(objects.filter(({ type }) => type === 'line')).toHaveLength(20_000)
+  })
+
   test('secrets by reference reach the job and nothing else', async () => {
     box.env['MY_TOKEN'] = 'planted-7f3a'
     const { code, stdout, stderr } = await box.muster(
