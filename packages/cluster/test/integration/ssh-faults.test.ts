@@ -194,6 +194,15 @@ test('who drops a stream before it began leaves nothing there', async () => {
   await expect.poll(() => processes('sleep.60[4]')).toBe(0)
 })
 
+test('close kills what an open stream runs there, whether it was used or not', async () => {
+  for (let n = 0; n < 5; n += 1) {
+    const transport = transportTo(optionsOf(machine))
+    await transport.open({ command: 'exec sleep 607' })
+    await transport.close()
+  }
+  expect(await processes('sleep.60[7]')).toBe(0)
+})
+
 test('close ends what is connecting, a login and what is silent, at once and twice', async () => {
   const { proxy, options } = await behindProxy()
   const closes = async (transport: ReturnType<typeof sshTransport>, running: Promise<unknown>): Promise<void> => {

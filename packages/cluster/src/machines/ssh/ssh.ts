@@ -2,7 +2,17 @@
  * Transport ssh: one connection and a few persistent shells per machine. Everything of muster goes through those shells, so the
  * login shell and its profile are met once per channel and never again.
  */
-import { abortReason, closeOnce, MusterError, systemIds, TaskGroup, type Clock, type RunResult } from '@muster/core'
+import {
+  abortReason,
+  closeOnce,
+  ENOUGH,
+  MusterError,
+  systemIds,
+  TaskGroup,
+  type Clock,
+  type RunResult,
+} from '@muster/core'
+import { nextTick } from 'node:process'
 import type { Duplex } from 'node:stream'
 import { ChannelPool } from '../channel-pool.js'
 import type { Target, Transport } from '../transport.js'
@@ -79,24 +89,24 @@ export function sshTransport(options: SshOptions, tools: LinkTools): SshTranspor
     const stream = await (signal ? inTime(opening, signal, () => abortReason(signal)) : opening).catch(
       (error: unknown) => {
         // It may still come, and nobody waits for it any more.
-        chores.run(() => opening.then((late) => void late.destroy()).catch(() => undefined))
+        chores.run(() => opening.then(drop).catch(() => undefined))
         throw isOver ? closed(error) : error
       },
     )
     streams.add(stream)
-    const drop = (): void => void stream.destroy()
-    signal?.addEventListener('abort', drop, { once: true })
+    const abort = (): void => void stream.destroy()
+    signal?.addEventListener('abort', abort, { once: true })
     stream.once('close', () => {
       streams.delete(stream)
-      signal?.removeEventListener('abort', drop)
+      signal?.removeEventListener('abort', abort)
     })
-    if (isOver || signal?.aborted) drop()
+    if (isOver || signal?.aborted) abort()
     return stream
   }
 
   const close = closeOnce(async () => {
     isOver = true
-    for (const stream of streams) stream.destroy()
+    await Promise.all([...streams].map(drop))
     await atMost(TIDY_MS, clock, Promise.all([pool.close(), chores.settled()]))
     await link.close()
   })
@@ -140,11 +150,17 @@ class Logins {
   }
 }
 
+/** Destroys a stream, or finds it destroyed; resolves when it has said so (`closed` comes before the event): the killing has begun. */
+function drop(stream: Duplex): Promise<void> {
+  stream.destroy()
+  return new Promise((resolve) => nextTick(resolve))
+}
+
+/** Meanwhile the process stays alive, as the connection does not keep it: it would end in the middle of its own close. */
 async function atMost(ms: number, clock: Clock, work: Promise<unknown>): Promise<void> {
-  let forget: () => void = () => undefined
-  const late = new Promise<void>((resolve) => (forget = clock.after(ms, resolve)))
-  await Promise.race([work, late])
-  forget()
+  const enough = new AbortController()
+  const late = clock.sleep(ms, { signal: enough.signal }).catch(() => undefined)
+  await Promise.race([work, late]).finally(() => enough.abort(ENOUGH))
 }
 
 function closed(cause?: unknown): MusterError {
