@@ -29,7 +29,7 @@ export function hintSource(shell: MachineShell, clock: Clock, logger: Logger): H
   const tasks = new TaskGroup((error) => logger.warn({ err: error }, 'hints of a machine stopped'))
   let stop: AbortController | undefined
   const lastWords = new Map<string, string>()
-  const tell = (line = ''): void => {
+  const tell = (line: string): void => {
     const [name = '', ...words] = line.split(' ')
     const attempt = parseAttemptName(name)
     if (attempt && words.length > 0) {
@@ -77,15 +77,15 @@ export function hintSource(shell: MachineShell, clock: Clock, logger: Logger): H
   }
 }
 
-async function followOnce(shell: MachineShell, tell: (line?: string) => void, signal: AbortSignal): Promise<void> {
+async function followOnce(shell: MachineShell, tell: (line: string) => void, signal: AbortSignal): Promise<void> {
   const { stateDir } = await shell.facts()
   const file = quote(`${stateDir}/events`)
-  // tail would outlive a killed controller until the next line; the end of its standard input comes at once, and ends both.
+  // The empty line, a hint at all of them, says from where it follows: an end before that is seen by the look that it calls for. tail would
+  // outlive a killed controller until the next line; the end of its standard input comes at once, and ends both.
   const command =
-    `s=$(stat -c %s ${file} 2>/dev/null) && [ "$s" -gt ${KEEP_BYTES} ] && : >${file}\n` +
-    `tail -n0 -F ${file} 2>/dev/null & cat >/dev/null; kill $! 2>/dev/null`
+    `s=$(stat -c %s ${file} 2>/dev/null) || s=0\n[ "$s" -le ${KEEP_BYTES} ] || { : >${file}; s=0; }\necho\n` +
+    `tail -c +$((s+1)) -F ${file} 2>/dev/null & cat >/dev/null; kill $! 2>/dev/null`
   const stream = await shell.transport.open({ command }, { signal })
-  tell()
   const lines = createInterface({ input: stream })
   // A stream that is cut or destroyed has no end that readline would see.
   stream.once('error', () => undefined).once('close', () => lines.close())
