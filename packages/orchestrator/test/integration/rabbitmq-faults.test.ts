@@ -27,13 +27,18 @@ const textOf = ({ body }: { readonly body: Uint8Array }): string => new TextDeco
 const receive = (backend: QueueBackend, queue: string, waitMs = 5_000): Promise<readonly RawDelivery[]> =>
   backend.receive({ queue, max: 100, waitMs, leaseMs: 30_000 })
 
-/** Deletes every queue of a vhost that an operator may delete: those in which processes hear of the registry are theirs alone. */
-async function deleteAll(url: string): Promise<number> {
+/** Every queue of a vhost that an operator may delete: those in which processes hear of the registry are theirs alone. */
+async function queuesOf(url: string): Promise<readonly string[]> {
   const vhost = decodeURIComponent(new URL(url).pathname.slice(1))
   const { stdout } = await server.ctl('list_queues', '-p', vhost, '--no-table-headers', 'name')
+  return stdout.split('\n').filter((name) => name !== '' && !name.includes(':registry-ear:'))
+}
+
+/** Deletes them, and says how many there were. */
+async function deleteAll(url: string): Promise<number> {
+  const names = await queuesOf(url)
   const connection = await connect(url)
   const channel = await connection.createChannel()
-  const names = stdout.split('\n').filter((name) => name !== '' && !name.includes(':registry-ear:'))
   for (const name of names) await channel.deleteQueue(name)
   await connection.close()
   return names.length
@@ -58,6 +63,8 @@ test('every queue deleted in mid-flight: consumers, waiting receives, settings a
   await backend.publish('standing', [{ body: bytes('before') }])
   await expect.poll(() => seen).toEqual(['before'])
 
+  // The waiting receive makes its own meanwhile.
+  await expect.poll(async () => (await queuesOf(url)).length).toBeGreaterThanOrEqual(10)
   expect(await deleteAll(url)).toBeGreaterThanOrEqual(10)
   const began = performance.now()
   for (const queue of ['standing', 'waiting']) {
