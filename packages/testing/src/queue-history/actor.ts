@@ -83,7 +83,8 @@ export class Actor {
       delayMs: this.#random() < 0.3 ? this.#int(1, 60) : 0,
       priority: priorities ? this.#int(0, 9) : 5,
     }))
-    this.#journal.write({ is: 'publishing', ids: batch.map(({ id }) => id), at: hostNow() })
+    const delays = batch.map(({ delayMs }) => delayMs)
+    this.#journal.write({ is: 'publishing', ids: batch.map(({ id }) => id), delays, at: hostNow() })
     const outcomes = await this.#backend.publish(queue, batch)
     const ids = outcomes.filter(({ status }) => status === 'accepted').map(({ id }) => id)
     this.#journal.write({ is: 'accepted', ids, at: hostNow() })
@@ -157,7 +158,8 @@ export class Actor {
     const { id } = holding.delivery
     const named = { delivery: holding.name, id, as: how.as }
     const lapsed = hostNow() > holding.latest
-    this.#journal.write({ is: 'settling', ...named, at: hostNow() })
+    const delay = how.as === 'retry' ? { delayMs: how.delayMs } : {}
+    this.#journal.write({ is: 'settling', ...named, ...delay, at: hostNow() })
     holding.spent = true
     this.#remember(holding)
     const [outcome] = await this.#backend.settle([how])

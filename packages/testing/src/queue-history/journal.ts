@@ -9,7 +9,13 @@ import type { Settlement, SettleOutcome } from '@muster/orchestrator'
 /** One line. Times are milliseconds of the host's monotonic clock, which is the same for all processes. */
 export type Entry =
   /** About to publish; whether these are in is unknown until `accepted`. */
-  | { readonly is: 'publishing'; readonly ids: readonly string[]; readonly at: number }
+  | {
+      readonly is: 'publishing'
+      readonly ids: readonly string[]
+      /** Milliseconds, of each. */
+      readonly delays: readonly number[]
+      readonly at: number
+    }
   | { readonly is: 'accepted'; readonly ids: readonly string[]; readonly at: number }
   | {
       readonly is: 'received'
@@ -33,6 +39,8 @@ export type Entry =
       readonly delivery: string
       readonly id: string
       readonly as: Settlement['as']
+      /** Of a retry, milliseconds. */
+      readonly delayMs?: number
       readonly at: number
     }
   | {

@@ -87,10 +87,11 @@ export async function runQueueHistory(factory: QueueBackendFactory, options: His
     await drain(backend, queue, new Journal(directory, 'drain'))
     const entries = readJournals(directory)
     const dead = await deadLetters(backend, queue, entries.length)
-    const verdict = judge(entries, { dead, names, faults: broken })
+    const copies = !(capabilities.dedup && capabilities.atomicMove)
+    const verdict = judge(entries, { dead, names, faults: broken, copies })
     const window = ACTORS * (MOST_HELD + MOST_PUBLISHED)
     const struck = Object.values(faults).reduce((sum, count) => sum + count)
-    const allowedDuplicates = capabilities.dedup && capabilities.atomicMove ? 0 : struck * window
+    const allowedDuplicates = copies ? struck * window : 0
     return { ...verdict, seed, operations: cast.done, faults, allowedDuplicates }
   } finally {
     await cast.leave()
@@ -110,7 +111,8 @@ async function drain(backend: QueueBackend, queue: string, journal: Journal): Pr
   for (let quiet = false; !quiet;) {
     const got = await backend.receive({ queue, max: 500, waitMs: LONGEST_LEASE_MS + QUIET_MS, leaseMs: 60_000 })
     const at = hostNow()
-    const named = got.map(({ id }) => ({ delivery: `drain/${id}/${at}`, id, as: 'ack' as const }))
+    // Two copies of one message may come together.
+    const named = got.map(({ id }, n) => ({ delivery: `drain/${id}/${at}/${n}`, id, as: 'ack' as const }))
     got.forEach(({ id, tries, crashes }, n) => {
       const delivery = named[n]?.delivery ?? ''
       journal.write({ is: 'received', delivery, id, tries, crashes, at, until: at + 60_000 })

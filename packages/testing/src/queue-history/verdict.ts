@@ -25,6 +25,8 @@ export interface Outside {
   readonly dead: ReadonlySet<string>
   /** When something was broken, from and to. */
   readonly faults: readonly (readonly [from: number, to: number])[]
+  /** Whether a fault may leave two copies of a message (`dedup` or `atomicMove` is not declared): they are counted, as duplicates. */
+  readonly copies: boolean
 }
 
 type Kind<K extends Entry['is']> = Extract<Entry, { is: K }>
@@ -43,6 +45,7 @@ export function judge(entries: readonly Entry[], outside: Outside): Verdict {
   const answered = new Set(of('settled').map(({ delivery }) => delivery))
   const unheard = of('settling').filter(({ as, delivery }) => as === 'ack' && !answered.has(delivery))
   const unconfirmed = of('settled').filter(({ as, outcome }) => as === 'ack' && outcome === 'unconfirmed')
+  const publishedAt = new Map(of('publishing').flatMap(({ ids, at }) => ids.map((id) => [id, at] as const)))
   const mayBeAcked = new Set([...unheard, ...unconfirmed].map(({ id }) => id))
   const lost = accepted.filter((id) => !acks.get(id)?.length && !mayBeAcked.has(id) && !outside.dead.has(id))
   const problems = of('wrong').map(({ what }) => what)
@@ -53,7 +56,20 @@ export function judge(entries: readonly Entry[], outside: Outside): Verdict {
     extensions.get(delivery)?.findLast(({ at }) => at <= by)?.until ?? until
   for (const [id, all] of received) {
     const ends = settling.get(id) ?? []
-    problems.push(...countsOf(id, all, ends), ...sharedOf(id, all, ends, endOf, outside.faults))
+    problems.push(...countsOf(id, all, ends))
+    // With two copies each has a lease of its own.
+    const copiedFrom = outside.copies ? (publishedAt.get(id) ?? 0) : Infinity
+    const struck = outside.faults.filter(([, to]) => to >= copiedFrom)
+    const since = Math.min(...struck.map(([from]) => from))
+    problems.push(
+      ...sharedOf(
+        id,
+        all.filter(({ at }) => at < since),
+        ends,
+        endOf,
+        outside.faults,
+      ),
+    )
   }
   const copies = [...acks].map(([id, own]) => ({ id, extra: again(own, received.get(id) ?? []) }))
   const doubled = copies.filter(({ extra }) => extra > 0)
@@ -127,10 +143,16 @@ function storyOf(id: string, entries: readonly Entry[], { faults, names }: Outsi
   const start = faults[0]?.[0] ?? 0
   const since = (at: number): string => ((at - start) / 1_000).toFixed(3)
   const lines = entries.flatMap((entry) => {
-    if ('ids' in entry) return entry.ids.includes(id) ? [{ at: entry.at, text: entry.is }] : []
+    if ('ids' in entry) {
+      const index = entry.ids.indexOf(id)
+      const delay = entry.is === 'publishing' && index >= 0 ? `, delay ${entry.delays[index] ?? 0} ms` : ''
+      return index >= 0 ? [{ at: entry.at, text: `${entry.is}${delay}` }] : []
+    }
     if (!('id' in entry) || entry.id !== id) return []
     const { is, at, delivery } = entry
-    const how = 'as' in entry ? ` as ${entry.as}` : ` until ${since(entry.until)}, ${entry.tries}/${entry.crashes}`
+    const after = 'delayMs' in entry ? ` in ${entry.delayMs} ms` : ''
+    const how =
+      'as' in entry ? ` as ${entry.as}${after}` : ` until ${since(entry.until)}, ${entry.tries}/${entry.crashes}`
     return [{ at, text: `${is} by ${delivery}${how}${'outcome' in entry ? `: ${entry.outcome}` : ''}` }]
   })
   const broken = faults.map(([from, to], n) => ({ at: from, text: `(${names[n] ?? ''} until ${since(to)})` }))
