@@ -31,8 +31,8 @@ function acknowledging(backend: QueueBackend, seen: [string, number, string][]) 
   }
 }
 
-test('frozen past three heartbeats, a consumer begins nothing that the server has given to others', async () => {
-  const backend = await open()
+/** A standing consumer that acknowledges all; what it saw. */
+async function consuming(backend: QueueBackend): Promise<[string, number, string][]> {
   const seen: [string, number, string][] = []
   const take = acknowledging(backend, seen)
   const subscription = await backend.subscribe?.({
@@ -42,6 +42,12 @@ test('frozen past three heartbeats, a consumer begins nothing that the server ha
     onDelivery: (delivery) => void take(delivery),
   })
   onTestFinished(() => subscription?.close())
+  return seen
+}
+
+test('frozen past three heartbeats, a consumer begins nothing that the server has given to others', async () => {
+  const backend = await open()
+  const seen = await consuming(backend)
   await backend.publish('q', [message('a', 1_000), message('b', 1_000)])
   freeze(6_000)
   await expect.poll(() => seen.length).toBe(2)
@@ -68,15 +74,7 @@ test('a receive that waited through the freeze brings nothing that the server ha
 
 test('frozen for less, it keeps its connection and what came meanwhile', async () => {
   const backend = await open()
-  const seen: [string, number, string][] = []
-  const take = acknowledging(backend, seen)
-  const subscription = await backend.subscribe?.({
-    queue: 'q',
-    slots: 4,
-    leaseMs: 60_000,
-    onDelivery: (delivery) => void take(delivery),
-  })
-  onTestFinished(() => subscription?.close())
+  const seen = await consuming(backend)
   await backend.publish('q', [message('a', 500), message('b', 500), message('c', 500)])
   freeze(1_400)
   await expect.poll(() => seen).toEqual(['a', 'b', 'c'].map((name) => [name, 0, 'settled']))
