@@ -100,7 +100,6 @@ export function operationFailed(address: ServerAddress, error: unknown, unconfir
 /** Why no connection came about. */
 export function dialFailed(address: ServerAddress, error: unknown): MusterError {
   if (isMusterError(error)) return error
-  if (isMusterError(error)) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (/CERT|TLS|SSL|EPROTO|SIGNATURE|ALTNAME/.test(code))
     return new MusterError('CONFIG_INVALID', `Redis at ${address.shown}: we did not agree on TLS (${code})`, {
