@@ -1,6 +1,7 @@
 /** 3, 6: a log is a file that is read by offset; no reader, and no loss of one, has any influence on it. */
 import { createHash } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { systemIds } from '@muster/core'
+import { expect, onTestFinished, test } from 'vitest'
 import { bench, completed, ended, logged, logText, look, request, type LauncherFactory } from './kit.js'
 
 /** A connection, a follower and an attempt take a second each where the machine is busy; nothing but a hint ends the wait. */
@@ -82,8 +83,11 @@ export function logSection(factory: LauncherFactory): void {
     expect(lines.slice(1, -1)).toEqual(lines.slice(1, -1).map((_, n) => String(n)))
   })
 
-  test('6 a hint tells of an end at once, and names it', async () => {
-    const at = await bench(factory)
+  test('6 a hint tells of an end at once, and names it, also where the follower is slow to begin', async () => {
+    const tools = `/tmp/muster-test-${systemIds.token().slice(0, 12)}`
+    const at = await bench(factory, { pathFirst: tools })
+    await at.transport.put(`${tools}/tail`, '#!/bin/sh\nsleep 0.5\nPATH=${PATH#*:} exec tail "$@"\n', { mode: 0o700 })
+    onTestFinished(() => at.transport.run(`rm -rf ${tools}`).then(() => undefined))
     const heard: (string | undefined)[] = []
     const off = at.launcher.onHint((attempt) => heard.push(attempt?.jobId))
     // Once it has said that it follows, it misses none.
