@@ -42,6 +42,9 @@ An attempt ends \`succeeded\`, or for one of these reasons:
 | --- | --- |
 ${ATTEMPT_REASONS.map((reason) => `| ${code(reason)} | ${consequence(reason)} |`).join('\n')}
 
+After a wish to cancel no other attempt follows: a command that had ended by itself is completed or failed, one that only lost
+its machine or could not be started is cancelled. What is given up without the machine's word fails as \`machine-lost\`.
+
 A job that failed without an attempt has one of the reasons ${JOB_REASONS.map(code).join(', ')}.
 `
 }

@@ -83,7 +83,7 @@ export function renderSentence({ action, actor, attempt, data }: Facts): string 
     case 'fail':
       return attempt > 0 ? `attempt ${attempt} failed${because}${detail}` : `failed${because}${detail}`
     case 'cancel':
-      return data['reason'] === 'cancelled' ? 'cancelled' : `cancelled${because}`
+      return data['reason'] === 'cancelled' ? 'cancelled' : `cancelled${because}${detail}`
     case 'restart':
       return `restarted by ${actor}${because}`
     case 'cancel-requested':

@@ -1,12 +1,14 @@
 /**
  * The end of an attempt, in one write with its exit record and its result. The retry rule decides what follows; a wish to cancel
- * suppresses every retry, and the machine's word decides the race: what had ended by itself is completed or failed.
+ * suppresses every retry, and the machine's word decides the race: what had ended by itself is completed or failed, and what was
+ * taken from it (its machine was lost) and would have been repeated is cancelled, since only the wish kept it from running on.
  */
 import {
   decideRetry,
   isTerminal,
   MusterError,
   nextState,
+  RETRYABLE_REASONS,
   type AttemptOutcome,
   type EventData,
   type JobEvent,
@@ -62,7 +64,7 @@ export function* finish(tx: Tx, ...args: FinishArgs): Steps<Row | Refusal> {
   const { job: was, attempt } = proven
 
   const wish = yield* fulfilWishes(tx, was)
-  const next = decide(was, outcome, wish !== undefined, random)
+  const next = decide(was, { outcome, wished: wish !== undefined, gone: notConfirmedGone === 0, random })
   const started = attempt.started ?? startedAt ?? (outcome === 'succeeded' ? (endedAt ?? tx.now) : null)
   yield* saveAttempt(attempt, {
     started,
@@ -87,7 +89,7 @@ export function* finish(tx: Tx, ...args: FinishArgs): Steps<Row | Refusal> {
 
   const job = yield* save(tx, was, {
     state: stateNumber(next.state),
-    reason: outcome === 'succeeded' ? null : outcome,
+    reason: outcome === 'succeeded' ? null : next.event === 'cancel' ? 'cancelled' : outcome,
     failures: next.failures,
     unstarted: 0,
     exit_code: exitCode,
@@ -113,15 +115,30 @@ interface Next {
   readonly afterMs: number | null
 }
 
-function decide(job: JobRow, outcome: AttemptOutcome, wished: boolean, random: number): Next {
+/** How an attempt ended, whether a cancel was wished before, and whether the machine says that nothing of it is left. */
+interface End {
+  readonly outcome: AttemptOutcome
+  readonly wished: boolean
+  readonly gone: boolean
+  readonly random: number
+}
+
+function decide(job: JobRow, { outcome, wished, gone, random }: End): Next {
   const from = stateName(job.state)
   if (outcome === 'released') throw new MusterError('INVALID_ARGUMENT', 'a released attempt is given back by release()')
   if (outcome === 'succeeded') return follow(from, 'succeed', job.failures)
   if (outcome === 'cancelled') return follow(from, 'cancel', job.failures)
   const { retry } = JSON.parse(job.spec) as JobSpec
   const decision = decideRetry(outcome, job.failures, retry, () => random)
-  if (!decision.retry || wished) return follow(from, 'fail', decision.failures)
+  if (!decision.retry) return follow(from, 'fail', decision.failures)
+  // `cancelled` promises that nothing is left: an attempt that is only given up keeps its own reason.
+  if (wished) return follow(from, isOwnEnd(outcome) || !gone ? 'fail' : 'cancel', decision.failures)
   return follow(from, 'retry', decision.failures, decision.afterMs)
+}
+
+/** Whether the command (or its setup) came to this end, or a limit of the job's own did. */
+function isOwnEnd(outcome: AttemptOutcome): boolean {
+  return RETRYABLE_REASONS.some((reason) => reason === outcome)
 }
 
 function follow(from: JobState, event: JobEvent, failures: number, afterMs: number | null = null): Next {

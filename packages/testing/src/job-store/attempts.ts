@@ -1,4 +1,5 @@
 /** Items 5 and 15, and the life of an attempt: fences, retries, wishes, what is left behind. */
+import type { AttemptRef } from '@muster/job-manager'
 import { expect, test } from 'vitest'
 import {
   freshLocation,
@@ -119,6 +120,33 @@ export function attemptsSection(factory: JobStoreFactory): void {
     const completed = await store.finish(epoch, finished, { outcome: 'succeeded', exitCode: 0 }, MACHINE)
     expect(completed).toMatchObject({ state: 'completed' })
     expect((await store.history(finished.jobId)).filter(({ action }) => action === 'cancel-requested')).toHaveLength(1)
+    expect(await store.wishes()).toEqual([])
+  })
+
+  test('15 a wish ends as cancelled what only lost its machine, as failed what is not confirmed gone', async () => {
+    const store = await freshStore(factory)
+    const epoch = await lead(store)
+    const wished = async (): Promise<AttemptRef> => {
+      const ref = await running(store, epoch)
+      await store.cancel(ref.jobId, 'user:ada', 'enough')
+      return ref
+    }
+    const lost = await wished()
+    const end = { outcome: 'machine-lost', detail: { text: 'the machine was rebooted' } } as const
+    expect(await store.finish(epoch, lost, end, MACHINE)).toMatchObject({
+      state: 'cancelled',
+      reason: 'cancelled',
+      conditions: {},
+    })
+    const last = (await store.history(lost.jobId)).at(-1)
+    expect(last).toMatchObject({ action: 'cancel', data: { reason: 'machine-lost', text: 'the machine was rebooted' } })
+    expect(last?.sentence).toBe('cancelled: machine-lost (the machine was rebooted)')
+    const givenUp = await wished()
+    expect(await store.finish(epoch, givenUp, { ...end, notConfirmedGone: true }, MACHINE)).toMatchObject({
+      state: 'failed',
+      reason: 'machine-lost',
+      conditions: { cancelRequested: { by: 'user:ada' } },
+    })
     expect(await store.wishes()).toEqual([])
   })
 
