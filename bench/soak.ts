@@ -4,7 +4,7 @@ import { refuse, runProgram } from './harness/load.js'
 
 const text = { type: 'string' } as const
 const { values, positionals } = parseArgs({
-  options: { backend: text, seed: text, ops: text, minutes: text },
+  options: { backend: text, seed: text, ops: text, minutes: text, jobs: text },
   allowPositionals: true,
 })
 const options = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))

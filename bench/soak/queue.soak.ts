@@ -8,12 +8,14 @@ import { MusterError } from '@muster/core'
 import { runQueueHistory, runQueueSoak, type QueueBackendFactory } from '@muster/testing/queue-history'
 import { holdEngine } from '../../scripts/lib/engine.js'
 import type { Program } from '../harness/load.js'
+import { only, whole } from './options.js'
 import { startSubject } from './queue/backends.js'
 
 const MESSAGES_PER_SECOND = 200
 const HEAP_SLACK_BYTES = 4 * 2 ** 20
 
 const queue: Program<void> = async ({ options, log }) => {
+  only(options, 'backend', 'seed', 'ops', 'minutes')
   const backend = options['backend'] ?? 'local'
   const seed = whole(options, 'seed', randomInt(2 ** 31))
   const operations = whole(options, 'ops', 10_000)
@@ -61,12 +63,4 @@ async function soak(factory: QueueBackendFactory, minutes: number): Promise<void
     return (after[kind] ?? 0) > (before[kind] ?? 0) + slack
   })
   if (grown.length > 0) throw new Error(`not back to where they began: ${grown.join(', ')}`)
-}
-
-function whole(options: Readonly<Record<string, string>>, name: string, fallback: number): number {
-  const text = options[name]
-  if (text === undefined) return fallback
-  const number = Number(text)
-  if (Number.isSafeInteger(number) && number >= 0) return number
-  throw new MusterError('INVALID_ARGUMENT', `--${name}: expected a whole number, got ${JSON.stringify(text)}`)
 }

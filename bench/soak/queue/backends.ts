@@ -23,9 +23,6 @@ interface Started {
   readonly options?: string
 }
 
-/** A quorum queue of delays that finds no way to the next, as while the server starts, waits so long for another try: three minutes otherwise. */
-const QUICK_TRIES = '{dead_letter_worker_publisher_confirm_timeout, 2000}'
-
 const SERVERS: Readonly<Record<string, () => Promise<Started>>> = {
   redis: async () => {
     const server = await startRedis({ config: ['appendonly yes', 'appendfsync always'] })
@@ -42,10 +39,7 @@ const SERVERS: Readonly<Record<string, () => Promise<Started>>> = {
     return { server, holdings }
   },
   rabbitmq: async () => rabbit(await startRabbit()),
-  'rabbitmq-quorum': async () => ({
-    ...rabbit(await startRabbit({ config: [QUICK_TRIES] })),
-    options: '?queue=quorum',
-  }),
+  'rabbitmq-quorum': async () => ({ ...rabbit(await startRabbit()), options: '?queue=quorum' }),
 }
 
 function rabbit(server: RabbitServer): Started {

@@ -1,7 +1,8 @@
-/** Delays on RabbitMQ whose queues have to be made first, over a slow way. Each test has a vhost of its own. */
+/** Delays on RabbitMQ: whose queues have to be made first, over a slow way; and a kill while they end. Each test has a vhost of its own. */
 import { openBackend, type QueueBackend, type RawDelivery } from '@muster/orchestrator'
 import { tcpProxy } from '@muster/testing'
 import { startRabbit, type RabbitServer } from '@muster/testing/servers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 
 /** What a byte takes, to and fro each. */
@@ -46,3 +47,29 @@ test.each(DELAYS_MS)(
     expect(lateMs).toBeLessThan(tookMs - 2 * WAY_MS)
   },
 )
+
+test('killed while delays end one after the other, the server has every message that it confirmed', async () => {
+  const backend = await open(await server.vhost())
+  const accepted = new Set<string>()
+  const publishing = (async () => {
+    for (;;) {
+      const [published] = await backend.publish('q', [{ body, delayMs: 1_000 }])
+      if (published?.status !== 'accepted') return
+      accepted.add(published.id)
+    }
+  })()
+  // Longer than a server takes to write down what it need not confirm, as long as it has nothing else to do.
+  await expect.poll(async () => (await backend.counts('q')).ready).toBeGreaterThan(100)
+  await sleep(1_000)
+  await server.kill()
+  await publishing.catch(() => undefined)
+  await server.start()
+  expect(accepted.size).toBeGreaterThan(200)
+  const found = new Set<string>()
+  const look = async (): Promise<number> => {
+    const deliveries = await backend.receive({ queue: 'q', max: 1_000, waitMs: 0, leaseMs: 60_000 }).catch(() => [])
+    for (const { id } of deliveries) found.add(id)
+    return [...accepted].filter((id) => !found.has(id)).length
+  }
+  await expect.poll(look, { timeout: 30_000 }).toBe(0)
+}, 60_000)

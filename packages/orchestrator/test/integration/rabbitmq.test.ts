@@ -12,8 +12,7 @@ const OPTIONS = `?queue=${QUEUE}`
 
 let server: RabbitServer
 beforeAll(async () => {
-  // A quorum queue of delays that finds no way to the next, as while the server starts, waits so long for another try: three minutes otherwise.
-  server = await startRabbit({ config: ['{dead_letter_worker_publisher_confirm_timeout, 2000}'] })
+  server = await startRabbit()
 })
 afterAll(() => server.remove())
 

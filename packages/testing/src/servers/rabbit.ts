@@ -95,13 +95,17 @@ async function makeVhost(server: QueueServer, ctl: RabbitServer['ctl']): Promise
   throw new MusterError('MACHINE_UNUSABLE', `RabbitMQ makes no vhost: ${stdout}${stderr}`)
 }
 
-/** The small limit on memory is far above what tests need, and keeps a runaway from the machine. */
+/**
+ * The small limit on memory is far above what tests need, and keeps a runaway from the machine. What a quorum queue could not hand over
+ * while the server started it tries again soon, where three minutes are usual.
+ */
 function configuration(config: readonly string[]): string {
   const ours = [
     `{default_user, <<"${USER}">>}`,
     `{default_pass, <<"${USER}">>}`,
     '{vm_memory_high_watermark, {absolute, 536870912}}',
     '{disk_free_limit, 10000000}',
+    '{dead_letter_worker_publisher_confirm_timeout, 2000}',
   ].filter((term) => !config.some((other) => nameOf(other) === nameOf(term)))
   return `[{rabbit, [${[...ours, ...config].join(', ')}]}].\n`
 }

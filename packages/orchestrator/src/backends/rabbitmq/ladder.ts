@@ -6,18 +6,26 @@
  * A message is published to its highest level; its routing key names the first digit, and the CC header the others and the queue at the end:
  * all keys are kept when a message is dead-lettered without a new key. Digit 0 is a binding from exchange to exchange.
  *
+ * The queues are quorum queues, whatever those of the messages are: a classic queue hands over unconfirmed and forgets the message when it
+ * likes, so a server that is killed loses those that the next queue had not written down yet (docs/adr/0016-delays-on-quorum-queues.md).
+ *
+ * RabbitMQ 4.0 to 4.2 give quorum queues two priorities, above 4 and the rest, and a message would wait behind one that is due later: so
+ * there are two ladders to the same end.
+ *
  * Invariants: never early (the digits are rounded up); equal delays take the same way, so they keep their order; a queue of the ladder
  * never has a limit or priorities, both of which would lose or hold up messages.
  */
 import type { Channel } from 'amqplib'
 import type { Desk } from './desk.js'
-import type { QueueKind } from './config.js'
 import { makeLasting } from './lasting.js'
 
 const STEP_MS = 16
 const BASE = 64
 /** 64^5 * 16 ms = 198 days, above the 30 days of the contract. */
 const LEVELS = 5
+
+/** The ladder for the priorities above 4, where most messages go, and for the rest. */
+type Lane = '' | '-low'
 
 /** Where a delayed message is published. */
 export interface Route {
@@ -39,32 +47,37 @@ export function digitsOf(delayMs: number): readonly number[] {
 export class Ladder {
   readonly #desk: Desk
   readonly #prefix: string
-  readonly #kind: QueueKind
   /** What is declared, as far as we know, by name. */
   readonly #declared = new Map<string, Promise<void>>()
 
-  constructor(desk: Desk, prefix: string, kind: QueueKind) {
+  constructor(desk: Desk, prefix: string) {
     this.#desk = desk
-    this.#prefix = `${prefix}delay${kind === 'quorum' ? '-quorum' : ''}`
-    this.#kind = kind
+    this.#prefix = `${prefix}delay`
   }
 
-  /** The way of a message to `queue` (bound before by {@link bind}) that takes `delayMs`. */
-  async route(queue: string, delayMs: number): Promise<Route> {
+  /** The way of a message of this priority (5 unless given) to `queue` (bound before by {@link bind}) that takes `delayMs`. */
+  async route(queue: string, delayMs: number, priority = 5): Promise<Route> {
+    const lane = priority > 4 ? '' : '-low'
     const digits = digitsOf(delayMs)
-    await Promise.all(digits.map((digit, level) => (digit === 0 ? this.#exchanges() : this.#step(level, digit))))
+    await Promise.all(
+      digits.map((digit, level) => (digit === 0 ? this.#exchanges(lane) : this.#step(lane, level, digit))),
+    )
     const keys = digits.map((digit, level) => keyOf(level, digit)).reverse()
     const [key = '', ...lower] = keys
     const top = digits.length - 1
     const firstMs = lifeOf(top, digits[top] ?? 0)
-    return { exchange: this.#exchange(top), key, cc: [...lower, endKey(queue)], firstMs }
+    return { exchange: this.#exchange(lane, top), key, cc: [...lower, endKey(queue)], firstMs }
   }
 
-  /** Lets delayed messages end in each of these queues, for good. */
-  async bind(channel: Channel, ...queues: readonly [string, ...string[]]): Promise<void> {
-    await this.#exchanges()
-    for (const queue of queues) await channel.bindQueue(queue, this.#exchange(-1), endKey(queue))
-    await makeLasting(channel, queues[0], this.#exchange(-1))
+  /** The exchange from which delayed messages go to their queues. */
+  get end(): string {
+    return this.#exchange('', -1)
+  }
+
+  /** Lets delayed messages end in each of these queues. Not yet for good: see {@link makeLasting}. */
+  async bind(channel: Channel, ...queues: readonly string[]): Promise<void> {
+    await this.#exchanges('')
+    for (const queue of queues) await channel.bindQueue(queue, this.end, endKey(queue))
   }
 
   /** Believes nothing any more: something was not where it should be. */
@@ -72,42 +85,40 @@ export class Ladder {
     this.#declared.clear()
   }
 
-  #exchange(level: number): string {
-    return level < 0 ? `${this.#prefix}:end` : `${this.#prefix}:${level}`
+  #exchange(lane: Lane, level: number): string {
+    return level < 0 ? `${this.#prefix}:end` : `${this.#prefix}${lane}:${level}`
   }
 
-  #exchanges(): Promise<void> {
-    return this.#once('exchanges', () =>
+  #exchanges(lane: Lane): Promise<void> {
+    return this.#once(`exchanges${lane}`, () =>
       this.#desk.ask('declaring the exchanges of delays', async (channel) => {
-        await channel.assertExchange(this.#exchange(-1), 'direct', { durable: true })
+        await channel.assertExchange(this.#exchange(lane, -1), 'direct', { durable: true })
         for (let level = 0; level < LEVELS; level++) {
-          await channel.assertExchange(this.#exchange(level), 'direct', { durable: true })
-          await channel.bindExchange(this.#exchange(level - 1), this.#exchange(level), keyOf(level, 0))
+          await channel.assertExchange(this.#exchange(lane, level), 'direct', { durable: true })
+          await channel.bindExchange(this.#exchange(lane, level - 1), this.#exchange(lane, level), keyOf(level, 0))
         }
       }),
     )
   }
 
-  #step(level: number, digit: number): Promise<void> {
-    const queue = `${this.#prefix}:${keyOf(level, digit)}`
+  #step(lane: Lane, level: number, digit: number): Promise<void> {
+    const queue = `${this.#prefix}${lane}:${keyOf(level, digit)}`
     return this.#once(queue, async () => {
-      await this.#exchanges()
+      await this.#exchanges(lane)
       await this.#desk.ask('declaring a queue of delays', async (channel) => {
         await channel.assertQueue(queue, {
           durable: true,
           messageTtl: lifeOf(level, digit),
-          deadLetterExchange: this.#exchange(level - 1),
-          // A classic queue hands over unconfirmed: a server that is killed in that instant can lose the message. A quorum queue keeps it.
-          ...(this.#kind === 'quorum' && {
-            arguments: {
-              'x-queue-type': 'quorum',
-              'x-dead-letter-strategy': 'at-least-once',
-              'x-overflow': 'reject-publish',
-            },
-          }),
+          deadLetterExchange: this.#exchange(lane, level - 1),
+          // With at-least-once the queue keeps each until the next has confirmed it; that wants this overflow, also without a limit.
+          arguments: {
+            'x-queue-type': 'quorum',
+            'x-dead-letter-strategy': 'at-least-once',
+            'x-overflow': 'reject-publish',
+          },
         })
-        await channel.bindQueue(queue, this.#exchange(level), keyOf(level, digit))
-        await makeLasting(channel, queue, this.#exchange(level))
+        await channel.bindQueue(queue, this.#exchange(lane, level), keyOf(level, digit))
+        await makeLasting(channel, { queue, kind: 'quorum', exchange: this.#exchange(lane, level) })
       })
     })
   }

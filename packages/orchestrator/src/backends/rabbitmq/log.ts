@@ -64,7 +64,7 @@ export class RegistryLog {
     const make = async (channel: Channel): Promise<boolean> => {
       await channel.assertQueue(names.log, logOptions(config.queueKind))
       await bind(channel)
-      await makeLasting(channel, names.log, names.exchange)
+      await makeLasting(channel, { queue: names.log, kind: config.queueKind, exchange: names.exchange })
       return true
     }
     const not = (): boolean => false

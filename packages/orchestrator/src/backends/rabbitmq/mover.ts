@@ -8,6 +8,7 @@
 import type { Clock, Logger } from '@muster/core'
 import { isMusterError } from '@muster/core'
 import type { DeadReason } from '../../backend.js'
+import type { QueueKind } from './config.js'
 import { seal, type Envelope } from './envelope.js'
 import type { Intake } from './intake.js'
 import type { Ladder } from './ladder.js'
@@ -31,7 +32,7 @@ export interface MoverDeps {
   readonly publisher: Publisher
   readonly topology: Topology
   readonly ladder: Ladder
-  readonly prioritised: boolean
+  readonly queueKind: QueueKind
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -72,17 +73,17 @@ export class Mover {
 
   /** Where a message is published to wait in its line, or to be a dead letter; a promise only where a delay has a way to be made. */
   parcel(line: Line, content: Buffer, envelope: Envelope, delayMs: number): Parcel | Promise<Parcel> {
-    const properties = seal(envelope, this.#deps.prioritised)
+    const properties = seal(envelope, this.#deps.queueKind === 'classic')
     const queue = envelope.death ? line.names.dead : line.home(envelope.crashes)
-    if (delayMs === 0) return { exchange: '', key: queue, content, properties }
-    const { ladder, clock } = this.#deps
+    const { ladder, clock, queueKind } = this.#deps
+    if (delayMs === 0) return { exchange: '', key: queue, content, properties, takenBy: queueKind }
     const asked = clock.monotonic()
-    return ladder.route(queue, delayMs).then(({ exchange, key, cc, firstMs }) => {
+    return ladder.route(queue, delayMs, properties.priority).then(({ exchange, key, cc, firstMs }) => {
       // The first message of a delay waits for its queues to be made. What that took it stays shorter on its first step: the server lets
       // it go by its own life where it is at the head, else behind those before it, which is no later than without, and never early.
       const lost = Math.floor(clock.monotonic() - asked)
       const life = lost === 0 ? {} : { expiration: String(Math.max(0, firstMs - lost)) }
-      return { exchange, key, content, properties: { ...properties, CC: [...cc], ...life } }
+      return { exchange, key, content, properties: { ...properties, CC: [...cc], ...life }, takenBy: 'quorum' }
     })
   }
 

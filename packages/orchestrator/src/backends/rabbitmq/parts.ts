@@ -60,13 +60,12 @@ async function wire(config: RabbitConfig, { clock, ids, logger }: BackendOptions
   const [link, outbound] = links
   const prefix = prefixOf(config.namespace)
   const desk = new Desk(link, config)
-  const ladder = new Ladder(desk, prefix, config.queueKind)
+  const ladder = new Ladder(desk, prefix)
   const topology = new Topology(desk, ladder, config.queueKind)
-  const prioritised = config.queueKind === 'classic'
   // Moves do not wait behind a batch of somebody who publishes.
   const moves = new Publisher(outbound, config, clock)
   const publisher = new Publisher(outbound, config, clock)
-  const mover = new Mover({ publisher: moves, topology, ladder, prioritised, clock, logger })
+  const mover = new Mover({ publisher: moves, topology, ladder, queueKind: config.queueKind, clock, logger })
   const voice = new Voice(outbound, config, clock, ids)
   const registry = new Registry({ link, desk, voice, config, names: registryNamesOf(prefix), clock, ids, logger })
   topology.missing.on(() => registry.check())
@@ -119,11 +118,11 @@ async function connectBoth(
   }
 }
 
-/** Queues with a single active consumer, in which the registry is kept, and quorum queues came with 3.8. */
+/** The registry needs queues with a single active consumer (3.8), delays a quorum queue that keeps each until the next has it (3.10). */
 function checkVersion(version: string): void {
   const [major = NaN, minor = NaN] = version.split('.').map(Number)
-  if (!(major < 3 || (major === 3 && minor < 8))) return
+  if (!(major < 3 || (major === 3 && minor < 10))) return
   throw new MusterError('CONFIG_INVALID', `backend: RabbitMQ ${version} is too old`, {
-    hint: 'Use RabbitMQ 3.8 or newer.',
+    hint: 'Use RabbitMQ 3.10 or newer.',
   })
 }

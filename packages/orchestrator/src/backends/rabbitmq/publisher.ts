@@ -4,7 +4,7 @@
  */
 import type { Clock, MusterError } from '@muster/core'
 import type { ConfirmChannel, Message, Options } from 'amqplib'
-import type { RabbitConfig } from './config.js'
+import type { QueueKind, RabbitConfig } from './config.js'
 import { operationFailed, unavailable } from './errors.js'
 import type { Link } from './link.js'
 
@@ -14,6 +14,8 @@ export interface Parcel {
   readonly key: string
   readonly content: Buffer
   readonly properties: Options.Publish
+  /** What the queue is that takes it first. */
+  readonly takenBy: QueueKind
 }
 
 /**
@@ -130,14 +132,15 @@ export class Publisher {
     this.#watch()
   }
 
-  #confirmed(job: Job, index: number, { key, content, properties }: Parcel, error: unknown): void {
+  #confirmed(job: Job, index: number, parcel: Parcel, error: unknown): void {
+    const { key, content, properties } = parcel
     this.#inFlight--
     this.#bytes -= content.length
     this.#confirms++
     job.open--
     // The server returns what it cannot route, and confirms it after that.
     const returned = this.#returned.size > 0 && this.#take(nameOf(key, properties))
-    job.sent[index] = error ? this.#failed(error) : returned ? 'unroutable' : 'held'
+    job.sent[index] = error ? this.#failed(parcel, error) : returned ? 'unroutable' : 'held'
     if (job.open === 0 && job.next >= job.parcels.length) job.done()
     // With the channel gone nothing more can be sent; `#lost` ends the rest.
     if (this.#jobs.length > 0 && (!error || isNack(error))) this.#pump()
@@ -155,9 +158,9 @@ export class Publisher {
     return true
   }
 
-  #failed(error: unknown): Sent {
+  #failed({ takenBy }: Parcel, error: unknown): Sent {
     // A classic queue refuses when it fails, and then nobody knows.
-    if (isNack(error) && this.#config.queueKind === 'quorum') return 'refused'
+    if (isNack(error) && takenBy === 'quorum') return 'refused'
     const why = isNack(error)
       ? 'the queue refused the message'
       : 'the connection broke before a message was confirmed: it may be there, or not'

@@ -7,6 +7,7 @@ import type { QueueKind } from './config.js'
 import type { Desk } from './desk.js'
 import { NOT_FOUND } from './errors.js'
 import type { Ladder } from './ladder.js'
+import { makeLasting } from './lasting.js'
 import type { Line } from './line.js'
 import { Signal } from './signal.js'
 
@@ -63,6 +64,7 @@ export class Topology {
       await channel.assertQueue(suspect, queueOptions(this.#kind))
       await channel.assertQueue(dead, plainOptions(this.#kind))
       await this.#ladder.bind(channel, main, suspect)
+      await makeLasting(channel, { queue: main, kind: this.#kind, exchange: this.#ladder.end })
       return true
     }
     // Somebody may be deleting them meanwhile, and the ladder's end with them.

@@ -6,7 +6,7 @@ import { isMusterError, type Clock, type Ids } from '@muster/core'
 import type { RabbitConfig } from './config.js'
 import { unavailable } from './errors.js'
 import type { Link } from './link.js'
-import { Publisher } from './publisher.js'
+import { Publisher, type Parcel } from './publisher.js'
 
 /** One message of the registry. */
 export interface Saying {
@@ -73,8 +73,9 @@ export class Voice {
     }
   }
 
-  #parcel({ exchange = '', key, type, id = this.#ids.next(), content = Buffer.alloc(0) }: Saying) {
-    return { exchange, key, content, properties: { persistent: true, mandatory: true, messageId: id, type } }
+  #parcel({ exchange = '', key, type, id = this.#ids.next(), content = Buffer.alloc(0) }: Saying): Parcel {
+    const properties = { persistent: true, mandatory: true, messageId: id, type }
+    return { exchange, key, content, properties, takenBy: this.#config.queueKind }
   }
 
   #refused(): Error {
