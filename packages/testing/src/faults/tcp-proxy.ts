@@ -5,6 +5,7 @@
 import { once, setMaxListeners } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { free, pump, type Conditions } from './pump.js'
+import { reset } from './reset.js'
 
 /** A proxy that listens. Faults hold for the connections that live and for those to come, until they are taken back. */
 export interface TcpProxy {
@@ -116,19 +117,19 @@ async function listen(port: number, serve: (socket: Socket) => void): Promise<Se
 function join(from: Socket, to: Socket, conditions: Conditions, ended: () => void): () => void {
   to.setNoDelay(true)
   const gone = new AbortController()
-  const leave = (how: 'destroy' | 'resetAndDestroy'): void => {
+  const leave = (how: (socket: Socket) => void): void => {
     if (gone.signal.aborted) return
     gone.abort()
-    from[how]()
-    to[how]()
+    how(from)
+    how(to)
     ended()
   }
-  const end = (): void => leave('resetAndDestroy')
+  const end = (): void => leave(reset)
   // A side that breaks ends the pair, once that may be known on the other side.
   const broken = (): void => void free(conditions, gone.signal).then(end, end)
   for (const socket of [from, to]) socket.on('error', broken)
   const both = [pump(from, to, conditions, gone.signal), pump(to, from, conditions, gone.signal)]
   // After both ends have passed as bytes do, a reset could overtake the last of them: leave in peace.
-  void Promise.all(both).then(() => leave('destroy'), broken)
+  void Promise.all(both).then(() => leave((socket) => socket.destroy()), broken)
   return end
 }

@@ -3,7 +3,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { tcpProxy, type TcpProxy } from '@muster/testing'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { reset } from '../../src/faults/reset.js'
 
 let server: Server
 let target: { host: string; port: number }
@@ -73,6 +74,20 @@ describe('cut', () => {
     near.write('again')
     expect(await first(far)).toBe('again')
   })
+})
+
+test('reset: a socket that is just ending is closed, too, and nobody hears of an error', async () => {
+  const { near, far } = await pair()
+  const errors: unknown[] = []
+  far.on('error', (error) => errors.push(error))
+  near.on('error', () => undefined).resume()
+  far.end()
+  reset(far)
+  // A socket that was still held would take this for ever, without a word.
+  const words = setInterval(() => near.write('anybody?'), 1)
+  onTestFinished(() => clearInterval(words))
+  await new Promise((resolve) => near.once('close', resolve))
+  expect(errors).toEqual([])
 })
 
 describe('blackHole', () => {
