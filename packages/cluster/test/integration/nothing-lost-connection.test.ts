@@ -256,6 +256,12 @@ it('a controller that is closed while its machine is silent is closed, and leave
   await said(far, `touch ${home}.go`)
   await world.here('lead', async (cluster) => {
     const job = await cluster.job(closed)
-    expect(await job.wait({ signal: AbortSignal.timeout(40_000) })).toMatchObject({ state: 'completed', attempt: 1 })
+    expect(await job.wait({ signal: AbortSignal.timeout(40_000) })).toMatchObject({
+      state: 'completed',
+      reason: null,
+      exitCode: 0,
+      signal: null,
+      attempt: 1,
+    })
   })
 })

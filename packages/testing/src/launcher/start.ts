@@ -6,6 +6,8 @@ import { bench, completed, ended, home, logText, look, newKey, RECORD, request, 
 
 const GPU = 'GPU-11111111-2222-3333-4444-555555555555'
 const LANES = 3
+/** As long as all that are given out: a shorter one would be the beginning of some. */
+const MARK = '123456789012345'
 const OTHER = 'GPU-99999999-2222-3333-4444-555555555555'
 
 /** Declares the tests. */
@@ -46,7 +48,7 @@ export function startSection(factory: LauncherFactory): void {
     const halves = [
       '',
       `mkdir ${directory}`,
-      `mkdir -p ${directory}/work; printf '%s %s %s end\\n' ${RECORD} ${what.key.token} 1 >${directory}/key`,
+      `mkdir -p ${directory}/work; printf '%s %s %s end\\n' ${RECORD} ${what.key.token} ${MARK} >${directory}/key`,
       `printf 'half' >${directory}/key; printf '999999 1 x 1 1 marker end\\n' >${directory}/id.999999`,
     ]
     for (const half of halves) {
@@ -62,10 +64,13 @@ export function startSection(factory: LauncherFactory): void {
     const what = request('true')
     await at.launcher.list(RECORD)
     const directory = home(at, what.key)
-    await at.transport.run(
-      `mkdir -p ${directory}; cd ${directory}; printf '%s %s %s end\\n' ${RECORD} ${what.key.token} 1 >key; : >claim`,
-    )
-    expect(await look(at, what.key)).toMatchObject({ status: 'gone', survivors: [] })
+    await at.transport.run(`mkdir -p ${directory}; : >${directory}/claim`)
+    await at.transport.run(`MUSTER_MARK=${MARK} sleep 20 </dev/null >/dev/null 2>&1 &`)
+    // Whoever bears another mark is none of its processes, also where this one is the beginning of that.
+    for (const mark of [MARK.replace('1', '2'), MARK.slice(0, 1)]) {
+      await at.transport.run(`printf '%s %s %s end\\n' ${RECORD} ${what.key.token} ${mark} >${directory}/key`)
+      expect(await look(at, what.key)).toMatchObject({ status: 'gone', survivors: [] })
+    }
   })
 
   test('1 stop of an attempt that never started makes a late start find it taken', async () => {

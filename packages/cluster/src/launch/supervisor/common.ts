@@ -146,7 +146,9 @@ m_empty() {
 # Live processes that carry the marker MARK, by limit or by environment -> m_marked; m_ghosts: those that ended during the look;
 # m_born: pids given out meanwhile. grep sheds the marker, or it would find itself.
 m_bearers() {
-  m_marked= m_ghosts=
+  m_marked= m_ghosts= m_born=0
+  # A shorter one, in a key that somebody else wrote, would be the beginning of others.
+  [ \${#1} = 15 ] || return 1
   read -r m_x m_x m_x m_x m_born </proc/loadavg
   for m_f in $(
     [ -z "$m_ulimit" ] || ulimit -S -$m_ulimit unlimited 2>/dev/null
