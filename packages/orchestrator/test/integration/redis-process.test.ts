@@ -41,6 +41,13 @@ test('a receive that waits keeps the process alive until it resolves', async () 
   expect(said).toBe('late\nundefined\n')
 })
 
+test('a receive that ends with nothing keeps the process alive until it has said so', async () => {
+  const said = await script(`
+    for (let n = 0; n < 300; n++) await q.receiveMessage('q', { waitMs: 5 })
+    console.log('done')`)
+  expect(said).toBe('done\n')
+})
+
 test('a consumer with keepAlive: false does not, and one without does', async () => {
   expect(await script(`q.consume('q', () => undefined, { keepAlive: false })\nconsole.log('idle')`)).toBe('idle\n')
   const said = await script(`

@@ -1,8 +1,10 @@
 /**
  * What ends a receive before it has anything: its caller's signal, the closing of the backend, or its time. Invariant: the first of them
- * counts, and `dispose` leaves no listener and no timer behind.
+ * counts, and `dispose` leaves no listener and no timer behind. A receive whose time runs keeps the process alive until it has answered,
+ * unless it is not to: nothing else does, once the server has said all that it was asked.
  */
 import { ENOUGH, abortReason, type Clock } from '@muster/core'
+import type { ReceiveRequest } from '../../backend.js'
 
 /** Why a receive ended. */
 export type End = 'aborted' | 'closed' | 'over'
@@ -15,12 +17,16 @@ export class Ends {
   readonly cut: Promise<void>
   readonly #signal: AbortSignal | undefined
   #why: End | undefined
-  #timer: AbortController | undefined
+  readonly #keepAlive: boolean
+  readonly #clock: Clock
+  readonly #disposed = new AbortController()
   #end!: () => void
   #cut!: () => void
 
-  constructor(signal: AbortSignal | undefined) {
+  constructor({ signal, keepAlive = true }: Pick<ReceiveRequest, 'signal' | 'keepAlive'>, clock: Clock) {
     this.#signal = signal
+    this.#keepAlive = keepAlive
+    this.#clock = clock
     this.ended = new Promise((resolve) => (this.#end = resolve))
     this.cut = new Promise((resolve) => (this.#cut = resolve))
     signal?.addEventListener('abort', this.#onAbort)
@@ -36,11 +42,15 @@ export class Ends {
     this.#finish('closed')
   }
 
-  /** Ends it after `ms`; `keepAlive`: the process lives as long. */
-  after(ms: number, keepAlive: boolean, clock: Clock): void {
-    this.#timer = new AbortController()
-    const over = (): void => this.#finish('over')
-    clock.sleep(ms, { signal: this.#timer.signal, unref: !keepAlive }).then(over, over)
+  /** Ends it after `ms`. */
+  after(ms: number): void {
+    void this.pause(ms).then(() => this.#finish('over'))
+  }
+
+  /** Resolves after `ms`, or when the receive has answered. */
+  async pause(ms: number): Promise<undefined> {
+    const options = { signal: this.#disposed.signal, unref: !this.#keepAlive }
+    await this.#clock.sleep(ms, options).catch(() => undefined)
   }
 
   /** What a receive answers that ended with nothing. Throws the reason of its signal. */
@@ -52,7 +62,7 @@ export class Ends {
   /** Forgets everything. */
   dispose(): void {
     this.#why ??= 'over'
-    this.#timer?.abort(ENOUGH)
+    this.#disposed.abort(ENOUGH)
     this.#signal?.removeEventListener('abort', this.#onAbort)
   }
 

@@ -40,14 +40,14 @@ export class Receiver {
 
   /** Up to `max` deliveries as soon as there is one. The request has been checked. */
   async receive(request: ReceiveRequest): Promise<readonly RawDelivery[]> {
-    const { signal, waitMs, keepAlive = true } = request
-    const ends = new Ends(signal)
+    const { waitMs } = request
+    const ends = new Ends(request, this.#deps.desk.clock)
     this.#open.add(ends)
     try {
       const first = await this.#look(request, ends)
       if (first === undefined) return ends.answer()
       if (first.deliveries.length > 0 || waitMs === 0) return first.deliveries
-      ends.after(waitMs, keepAlive, this.#deps.desk.clock)
+      ends.after(waitMs)
       return (await this.#wait(request, ends, first.dueMs)) ?? ends.answer()
     } finally {
       this.#open.delete(ends)
@@ -107,10 +107,7 @@ export class Receiver {
     await Promise.race([looking, ends.ended])
     if (ends.why === undefined) return looking
     stand.callOff()
-    const patience = new Promise<undefined>((resolve) => {
-      this.#deps.desk.clock.after(OVER_MS, () => resolve(undefined))
-    })
-    const look = ends.why === 'over' ? await Promise.race([looking, patience]) : undefined
+    const look = ends.why === 'over' ? await Promise.race([looking, ends.pause(OVER_MS)]) : undefined
     if (look === undefined) this.#stray.run(async () => this.#deps.giveBack((await looking).deliveries))
     return look
   }
