@@ -1,7 +1,7 @@
 /**
  * The end of an attempt, in one write with its exit record and its result. The retry rule decides what follows; a wish to cancel
- * suppresses every retry, and the machine's word decides the race: what had ended by itself is completed or failed, and what was
- * taken from it (its machine was lost) and would have been repeated is cancelled, since only the wish kept it from running on.
+ * suppresses every retry, and the machine's word decides the race: what had ended by itself is completed or failed, and what would have
+ * been repeated through no fault of its own (lost with its machine, preempted, not started) is cancelled: only the wish kept it from that.
  */
 import {
   decideRetry,

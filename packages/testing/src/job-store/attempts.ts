@@ -123,7 +123,7 @@ export function attemptsSection(factory: JobStoreFactory): void {
     expect(await store.wishes()).toEqual([])
   })
 
-  test('15 a wish ends as cancelled what only lost its machine, as failed what is not confirmed gone', async () => {
+  test('15 a wish ends as cancelled what was only to be repeated, as failed what is not confirmed gone', async () => {
     const store = await freshStore(factory)
     const epoch = await lead(store)
     const wished = async (): Promise<AttemptRef> => {
@@ -141,6 +141,11 @@ export function attemptsSection(factory: JobStoreFactory): void {
     const last = (await store.history(lost.jobId)).at(-1)
     expect(last).toMatchObject({ action: 'cancel', data: { reason: 'machine-lost', text: 'the machine was rebooted' } })
     expect(last?.sentence).toBe('cancelled: machine-lost (the machine was rebooted)')
+    for (const outcome of ['preempted', 'launch-failed'] as const) {
+      const ref = await wished()
+      expect(await store.finish(epoch, ref, { outcome }, MACHINE)).toMatchObject({ state: 'cancelled', conditions: {} })
+      expect((await store.history(ref.jobId)).at(-1)).toMatchObject({ action: 'cancel', data: { reason: outcome } })
+    }
     const givenUp = await wished()
     expect(await store.finish(epoch, givenUp, { ...end, notConfirmedGone: true }, MACHINE)).toMatchObject({
       state: 'failed',

@@ -8,6 +8,8 @@ const GPU = 'GPU-11111111-2222-3333-4444-555555555555'
 const LANES = 3
 /** As long as all that are given out: a shorter one would be the beginning of some. */
 const MARK = '123456789012345'
+/** Of a process that belongs to no key. */
+const STRANGER = '987654321098765'
 const OTHER = 'GPU-99999999-2222-3333-4444-555555555555'
 
 /** Declares the tests. */
@@ -65,9 +67,9 @@ export function startSection(factory: LauncherFactory): void {
     await at.launcher.list(RECORD)
     const directory = home(at, what.key)
     await at.transport.run(`mkdir -p ${directory}; : >${directory}/claim`)
-    await at.transport.run(`MUSTER_MARK=${MARK} sleep 20 </dev/null >/dev/null 2>&1 &`)
+    await at.transport.run(`MUSTER_MARK=${STRANGER} sleep 20 </dev/null >/dev/null 2>&1 &`)
     // Whoever bears another mark is none of its processes, also where this one is the beginning of that.
-    for (const mark of [MARK.replace('1', '2'), MARK.slice(0, 1)]) {
+    for (const mark of [MARK, STRANGER.slice(0, 1)]) {
       await at.transport.run(`printf '%s %s %s end\\n' ${RECORD} ${what.key.token} ${mark} >${directory}/key`)
       expect(await look(at, what.key)).toMatchObject({ status: 'gone', survivors: [] })
     }

@@ -109,7 +109,7 @@ async function connectBoth(
   const outbound = new Link(`muster ${config.namespace} publish`, { config, ...deps })
   try {
     await link.open()
-    checkVersion(link.version)
+    requireVersion(link.version, config)
     await outbound.open()
     return [link, outbound]
   } catch (error) {
@@ -119,10 +119,13 @@ async function connectBoth(
 }
 
 /** The registry needs queues with a single active consumer (3.8), delays a quorum queue that keeps each until the next has it (3.10). */
-function checkVersion(version: string): void {
+const OLDEST = [3, 10] as const
+
+function requireVersion(version: string, { address }: RabbitConfig): void {
   const [major = NaN, minor = NaN] = version.split('.').map(Number)
-  if (!(major < 3 || (major === 3 && minor < 10))) return
-  throw new MusterError('CONFIG_INVALID', `backend: RabbitMQ ${version} is too old`, {
-    hint: 'Use RabbitMQ 3.10 or newer.',
+  if (!(major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))) return
+  throw new MusterError('CONFIG_INVALID', `RabbitMQ at ${address.shown} is version ${version}`, {
+    hint: `Use RabbitMQ ${OLDEST.join('.')} or newer.`,
+    details: { version },
   })
 }
