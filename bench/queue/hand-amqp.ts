@@ -4,7 +4,7 @@
  * of 200 and acknowledges each message. Invariant: the queue has the arguments that ours has, and what is timed ends when the
  * server has answered for all of it.
  */
-import { connect, type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib'
+import { connect, type Channel, type ChannelModel, type ConfirmChannel, type Options } from 'amqplib'
 import type { JsonValue } from '@muster/core'
 import { timed } from '../harness/measure.js'
 import type { QueueArguments } from './servers.js'
@@ -50,26 +50,27 @@ export class HandPeer {
     })
   }
 
-  /** Publishes all. Gives the milliseconds to the last confirm. */
-  publishAll(bodies: readonly JsonValue[]): Promise<number> {
+  /** Publishes all, with such properties besides. Gives the milliseconds to the last confirm. */
+  publishAll(bodies: readonly JsonValue[], properties: Options.Publish = {}): Promise<number> {
     return timed(async () => {
       for (const [index, body] of bodies.entries()) {
-        this.#publishing.sendToQueue(this.#queue, encode(body), { persistent: true })
+        this.#publishing.sendToQueue(this.#queue, encode(body), { persistent: true, ...properties })
         if ((index + 1) % CONFIRM_EACH === 0) await this.#publishing.waitForConfirms()
       }
       await this.#publishing.waitForConfirms()
     })
   }
 
-  /** Consumes `count` messages that are there. Gives the milliseconds to the last ack having reached the server. */
+  /** Consumes `count` of the messages that are there. Gives the milliseconds to the last ack having reached the server. */
   async consumeAll(count: number): Promise<number> {
     const channel = this.#consuming
     await channel.prefetch(PREFETCH)
     let left = count
-    return timed(async () => {
+    const ms = await timed(async () => {
       await new Promise<void>((resolve, reject) => {
         const onMessage = (message: Parameters<Parameters<Channel['consume']>[1]>[0]): void => {
           if (message === null) return reject(new Error('the server cancelled the consumer'))
+          if (left === 0) return
           JSON.parse(message.content.toString())
           channel.ack(message)
           left -= 1
@@ -80,6 +81,9 @@ export class HandPeer {
       // Acks have no answer; one to a later request on the same channel says that they were processed.
       await channel.cancel(TAG)
     })
+    // What was sent beyond goes back to its place.
+    await channel.recover()
+    return ms
   }
 
   /** A standing consumer that calls `handler` for each message, then acknowledges. */

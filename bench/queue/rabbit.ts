@@ -16,6 +16,8 @@ const PUBLISH = { batch: 1_000, flight: 1 }
 const RECEIVE = { batch: 100, flight: 2 }
 const CONCURRENCY = 200
 const BY_HAND = 'amqplib by hand'
+/** What ours has to say of a message: without `mandatory` one whose queue has gone is lost without a word. */
+const LIKE_OURS = { mandatory: true, messageId: '0'.repeat(36), priority: 5, type: 'at=1700000000000' }
 
 /** The rows, all alike: ours and the peer on one vhost. */
 export function rabbitRows(servers: Servers): Readonly<Record<string, Row>> {
@@ -48,13 +50,21 @@ async function publishMany(ours: Ours, peer: HandPeer): Promise<readonly Measure
     complete(await ours.queues.cleanQueue(QUEUE))
     return perSecond(ms)
   }
-  const them: Side = async () => {
-    const ms = await peer.publishAll(bodies)
-    complete(await peer.count())
-    await peer.empty()
-    return perSecond(ms)
-  }
-  return [rate('publishMany with confirms', 0.9, await interleaved(ROUNDS, us, them))]
+  const them =
+    (properties = {}): Side =>
+    async () => {
+      const ms = await peer.publishAll(bodies, properties)
+      complete(await peer.count())
+      await peer.empty()
+      return perSecond(ms)
+    }
+  const alike = await interleaved(ROUNDS, us, them(LIKE_OURS))
+  return [
+    rate('publishMany with confirms', 0.9, await interleaved(ROUNDS, us, them())),
+    printedBeside(`${BY_HAND}, mandatory and with our properties`, alike, {
+      ...{ name: name('publishMany with confirms, alike'), unit: '/s' },
+    }),
+  ]
 }
 
 async function receive(ours: Ours, peer: HandPeer): Promise<readonly Measured[]> {

@@ -4,7 +4,9 @@ import type { Row } from '../harness/rows.js'
 import { bareDeep } from './bare-deep.js'
 import { bytesEach, deep } from './deep.js'
 import { delays } from './delays.js'
+import { handDeep } from './hand-deep.js'
 import { kill, LEASE_MS } from './kill.js'
+import { openOurs } from './ours.js'
 import { localLimit } from './local-limit.js'
 import { local } from './local.js'
 import { redisMemory } from './memory.js'
@@ -79,6 +81,13 @@ function rabbitmqRows(servers: Servers): Rows {
       const { url } = await servers.rabbit()
       const setup = { backend: 'rabbitmq', url, publishBar: 0.7, consumeBar: 0.5 }
       return deep({ ...setup, messages: 20_000, receive: { batch: 100, flight: 2 } }, context)
+    },
+    rabbitDeepByHand: async (context) => {
+      const { url, argumentsOf } = await servers.rabbit()
+      const ours = await openOurs(url)
+      await ours.backend.declare('deep')
+      await ours.close()
+      return handDeep(url, await argumentsOf('deep'), context)
     },
     rabbitKill: async () => kill('rabbitmq', (await servers.rabbit()).url, 1_000),
   }

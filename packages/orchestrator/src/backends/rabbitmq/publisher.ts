@@ -24,8 +24,12 @@ export interface Parcel {
  */
 export type Sent = 'held' | 'unroutable' | 'refused' | MusterError
 
-/** The best of 250, 500, 1,000 and 2,000 in one noisy sweep: fewer leave the server waiting, more add to the time of each. */
-const WINDOW_MESSAGES = 500
+/**
+ * Filled again when half of it is confirmed: many messages at once cost the server less than one after the other, 0.05 of amqplib's rate
+ * by hand against 500 filled up one by one. 250, 500, 1,500, 2,000 and 4,000 were no faster, and more add to the time of each.
+ */
+const WINDOW_MESSAGES = 1_000
+const REFILL_BELOW = WINDOW_MESSAGES / 2
 const WINDOW_BYTES = 8 * 2 ** 20
 /** Without one confirm for so long, something is wrong that the heartbeats do not show. */
 const STALL_MS = 30_000
@@ -143,7 +147,7 @@ export class Publisher {
     job.sent[index] = error ? this.#failed(parcel, error) : returned ? 'unroutable' : 'held'
     if (job.open === 0 && job.next >= job.parcels.length) job.done()
     // With the channel gone nothing more can be sent; `#lost` ends the rest.
-    if (this.#jobs.length > 0 && (!error || isNack(error))) this.#pump()
+    if (this.#jobs.length > 0 && this.#inFlight <= REFILL_BELOW && (!error || isNack(error))) this.#pump()
   }
 
   #give(name: string): void {
