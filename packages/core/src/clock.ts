@@ -9,8 +9,8 @@ export interface Clock {
   monotonic(): number
   /** Resolves after `ms`; rejects with the signal's reason when aborted. `unref` lets the process end meanwhile. */
   sleep(ms: number, options?: { signal?: AbortSignal | undefined; unref?: boolean }): Promise<void>
-  /** Calls back after `ms`; the returned function cancels. The timer never keeps the process alive. */
-  after(ms: number, callback: () => void): () => void
+  /** Calls back after `ms`; the returned function cancels. The timer lets the process end meanwhile unless it is to be kept alive. */
+  after(ms: number, callback: () => void, options?: { keepAlive?: boolean }): () => void
 }
 
 /** The clock of this host. */
@@ -31,9 +31,9 @@ export const systemClock: Clock = {
       if (unref) timer.unref()
       signal?.addEventListener('abort', onAbort, { once: true })
     }),
-  after: (ms, callback) => {
+  after: (ms, callback, { keepAlive = false } = {}) => {
     const timer = setTimeout(callback, ms)
-    timer.unref()
+    if (!keepAlive) timer.unref()
     return () => {
       clearTimeout(timer)
     }

@@ -3,7 +3,7 @@
  * counts, and `dispose` leaves no listener and no timer behind. A receive whose time runs keeps the process alive until it has answered,
  * unless it is not to: nothing else does, once the server has said all that it was asked.
  */
-import { ENOUGH, abortReason, type Clock } from '@muster/core'
+import { abortReason, type Clock } from '@muster/core'
 import type { ReceiveRequest } from '../../backend.js'
 
 /** Why a receive ended. */
@@ -19,7 +19,7 @@ export class Ends {
   #why: End | undefined
   readonly #keepAlive: boolean
   readonly #clock: Clock
-  readonly #disposed = new AbortController()
+  #cancel: (() => void) | undefined
   #end!: () => void
   #cut!: () => void
 
@@ -44,13 +44,12 @@ export class Ends {
 
   /** Ends it after `ms`. */
   after(ms: number): void {
-    void this.pause(ms).then(() => this.#finish('over'))
+    this.#timer(ms, () => this.#finish('over'))
   }
 
-  /** Resolves after `ms`, or when the receive has answered. */
-  async pause(ms: number): Promise<undefined> {
-    const options = { signal: this.#disposed.signal, unref: !this.#keepAlive }
-    await this.#clock.sleep(ms, options).catch(() => undefined)
+  /** Once its time is over: resolves after `ms` more, unless the receive has answered by then. */
+  pause(ms: number): Promise<undefined> {
+    return new Promise((resolve) => this.#timer(ms, () => resolve(undefined)))
   }
 
   /** What a receive answers that ended with nothing. Throws the reason of its signal. */
@@ -62,8 +61,12 @@ export class Ends {
   /** Forgets everything. */
   dispose(): void {
     this.#why ??= 'over'
-    this.#disposed.abort(ENOUGH)
+    this.#cancel?.()
     this.#signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  #timer(ms: number, callback: () => void): void {
+    this.#cancel = this.#clock.after(ms, callback, { keepAlive: this.#keepAlive })
   }
 
   readonly #onAbort = (): void => this.#finish('aborted')
