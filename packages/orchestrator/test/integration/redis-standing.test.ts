@@ -111,3 +111,18 @@ test('what falls due while one waits comes in time, also to the second in the ro
   await backend.publish('q', [message('first', { delayMs: 200 }), message('second', { delayMs: 400 })])
   expect(texts((await Promise.all(waiting)).flat()).sort()).toEqual(['first', 'second'])
 })
+
+test('what falls due while the connection on which one waits is being made is looked for at once: nothing stands yet that could hear of it', async () => {
+  const proxy = await tcpProxy(server)
+  onTestFinished(() => proxy.close())
+  const namespace = `test-${systemIds.next()}`
+  const direct = await openRedis(server.url, { namespace })
+  const waits = await openRedis(`redis://${proxy.host}:${proxy.port}`, { namespace })
+  await take(waits, 'q') // it knows the script
+  await cli('CONFIG', 'RESETSTAT')
+  // On a way of 200 ms the first look finds nothing and is heard after 400; it falls due 200 ms later, when the greeting takes 400 more.
+  proxy.delay(200)
+  await direct.publish('q', [message('due', { delayMs: 400 })])
+  expect(texts(await take(waits, 'q', { waitMs: 30_000 }))).toEqual(['due'])
+  expect(await cli('INFO', 'commandstats')).not.toContain('cmdstat_blpop')
+})
