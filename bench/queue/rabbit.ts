@@ -16,6 +16,7 @@ const PUBLISH = { batch: 1_000, flight: 1 }
 const RECEIVE = { batch: 100, flight: 2 }
 const CONCURRENCY = 200
 const BY_HAND = 'amqplib by hand'
+const ALIKE = `${BY_HAND}, mandatory and with our properties`
 /** What ours has to say of a message: without `mandatory` one whose queue has gone is lost without a word. */
 const LIKE_OURS = { mandatory: true, messageId: '0'.repeat(36), priority: 5, type: 'at=1700000000000' }
 
@@ -61,9 +62,7 @@ async function publishMany(ours: Ours, peer: HandPeer): Promise<readonly Measure
   const alike = await interleaved(ROUNDS, us, them(LIKE_OURS))
   return [
     rate('publishMany with confirms', 0.9, await interleaved(ROUNDS, us, them())),
-    printedBeside(`${BY_HAND}, mandatory and with our properties`, alike, {
-      ...{ name: name('publishMany with confirms, alike'), unit: '/s' },
-    }),
+    printedBeside(ALIKE, alike, { name: name('publishMany with confirms, alike'), unit: '/s' }),
   ]
 }
 
